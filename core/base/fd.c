@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* File descriptors; see fd.h. */
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+int fd_memfd(const char *name, uint64_t bytes)
+{
+	FD_AUTO int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (bytes > INT64_MAX)
+		return -EFBIG;
+	if (ftruncate(fd, (off_t)bytes) < 0)
+		return -errno;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+int fd_event(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void fd_event_signal(int fd)
+{
+	uint64_t one = 1;
+
+	/* It can fail only when the counter is full, and then the reader has been woken already. */
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+uint64_t fd_event_clear(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count) ? count : 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The log; see log.h. */
+#include "core/base/log.h"
+
+#include "core/base/clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LIMIT_BURST     10
+#define LIMIT_WINDOW_NS (10 * NS_PER_S)
+
+static atomic_int current_level = LOG_LEVEL_WARN;
+static atomic_bool raw_terminal;
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warning",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
+
+enum log_level log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+int log_level_parse(const char *text, enum log_level *ret_level)
+{
+	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
+		if (!strcmp(text, level_names[i])) {
+			*ret_level = (enum log_level)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+void log_set_raw_terminal(bool raw)
+{
+	atomic_store_explicit(&raw_terminal, raw, memory_order_relaxed);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	char line[1200];
+	int prefix, length;
+	size_t end;
+	va_list ap;
+
+	if (level > log_get_level())
+		return;
+	prefix = snprintf(line, sizeof(line), "backplane: %s: ", level_names[level]);
+	va_start(ap, format);
+	length = vsnprintf(line + prefix, sizeof(line) - (size_t)prefix - 2, format, ap);
+	va_end(ap);
+	if (length < 0)
+		return;
+	end = strlen(line);
+	for (size_t i = 0; i < end; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+		else if ((unsigned char)line[i] == 0xc2 && (unsigned char)line[i + 1] >= 0x80 && (unsigned char)line[i + 1] < 0xa0)
+			line[i] = line[i + 1] = '?'; /* U+0080 to U+009F: for a terminal, escape sequences in one character */
+	if (atomic_load_explicit(&raw_terminal, memory_order_relaxed))
+		line[end++] = '\r';
+	line[end++] = '\n';
+	/* A log that cannot be written has nobody to tell. */
+	if (write(STDERR_FILENO, line, end) < 0)
+		return;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
+{
+	uint64_t now = clock_now_ns();
+	bool pass;
+
+	pthread_mutex_lock(&limit_lock);
+	if (!limit->window_start_ns || now - limit->window_start_ns >= LIMIT_WINDOW_NS) {
+		limit->window_start_ns = now;
+		limit->used = 0;
+	}
+	pass = limit->used < LIMIT_BURST;
+	if (pass) {
+		limit->used++;
+		*ret_dropped = limit->dropped;
+		limit->dropped = 0;
+	} else {
+		limit->dropped++;
+	}
+	pthread_mutex_unlock(&limit_lock);
+	return pass;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checked values; see values.h. */
+#include "core/base/values.h"
+
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int values_new(const struct schema *schema, const char *path, struct place place, struct values **ret)
+{
+	struct values *values = calloc(1, sizeof(*values));
+
+	if (!values)
+		return -ENOMEM;
+	values->schema = schema;
+	values->place = place;
+	values->path = strdup(path);
+	if (!values->path)
+		goto fail_values;
+	values->lists = calloc(schema->count ? schema->count : 1, sizeof(*values->lists));
+	if (!values->lists)
+		goto fail_path;
+	*ret = values;
+	return 0;
+fail_path:
+	free(values->path);
+fail_values:
+	free(values);
+	return -ENOMEM;
+}
+
+void values_free(struct values *values)
+{
+	if (!values)
+		return;
+	for (size_t i = 0; i < values->schema->count; i++) {
+		struct value_list *list = &values->lists[i];
+
+		for (uint32_t j = 0; j < list->count; j++) {
+			free(list->items[j].text);
+			fd_close(list->items[j].fd);
+			fd_close(list->items[j].fd_out);
+			values_free(list->items[j].group);
+		}
+		free(list->items);
+	}
+	free(values->lists);
+	free(values->path);
+	free(values);
+}
+
+int values_add(struct values *values, size_t param, const struct value *value)
+{
+	struct value_list *list = &values->lists[param];
+	struct value *items;
+
+	if (list->count == UINT32_MAX)
+		return -ENOMEM;
+	items = reallocarray(list->items, (size_t)list->count + 1, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	items[list->count++] = *value;
+	list->items = items;
+	return 0;
+}
+
+struct value *values_get(const struct values *values, const char *name, uint32_t index)
+{
+	int param = schema_find(values->schema, name);
+
+	if (param < 0 || index >= values->lists[param].count)
+		return NULL;
+	return &values->lists[param].items[index];
+}
+
+uint64_t values_number(const struct values *values, const char *name, uint64_t otherwise)
+{
+	const struct value *value = values_get(values, name, 0);
+
+	return value ? value->number : otherwise;
+}
+
+const char *values_text(const struct values *values, const char *name, const char *otherwise)
+{
+	const struct value *value = values_get(values, name, 0);
+
+	return value && value->text ? value->text : otherwise;
+}

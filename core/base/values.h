@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Checked values: what a configuration says for one schema. Made by core/config, completed by core/placement (which opens
+ * FILE and STREAM parameters), read by core/device on behalf of the plugin. Main thread.
+ */
+#ifndef BASE_VALUES_H
+#define BASE_VALUES_H
+
+#include "core/base/schema.h"
+
+/* Where something stands in the configuration, for messages. */
+struct place {
+	const char *file; /* borrowed from the configuration; NULL: given by --set */
+	unsigned int line;
+};
+
+struct value {
+	/* UINT SIZE DURATION ADDRESS BOOL MAC; CHOICE: its index. INT: as two's complement. */
+	uint64_t number;
+	char *text;           /* STRING CHOICE FILE STREAM, else NULL; owned */
+	int fd;               /* FILE: once opened; STREAM: the side that is read. -1 otherwise; owned */
+	int fd_out;           /* STREAM: the side that is written; -1 otherwise; owned */
+	struct values *group; /* GROUP; owned */
+	struct place place;   /* of a default: its group's */
+};
+
+struct value_list {
+	uint32_t count; /* 0: absent, no default */
+	bool is_default;
+	struct value *items;
+};
+
+struct values {
+	const struct schema *schema; /* borrowed; outlives the values */
+	struct value_list *lists;    /* as many as the schema has parameters */
+	char *path;                  /* "devices.root", for messages; owned */
+	struct place place;
+};
+
+/* An empty set. 0 or -ENOMEM. */
+int values_new(const struct schema *schema, const char *path, struct place place, struct values **ret);
+/* Closes fds too. NULL is fine. */
+void values_free(struct values *values);
+
+/* Appends a value to a parameter; ownership of what it points to passes on success. 0 or -ENOMEM. */
+int values_add(struct values *values, size_t param, const struct value *value);
+
+/* The value number `index` of parameter `name`, or NULL if it is absent or not in the schema. */
+struct value *values_get(const struct values *values, const char *name, uint32_t index);
+
+/* Shorthands for the core's own sections, where absence has a meaning given by the caller. */
+uint64_t values_number(const struct values *values, const char *name, uint64_t otherwise);
+const char *values_text(const struct values *values, const char *name, const char *otherwise);
+
+#endif

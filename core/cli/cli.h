@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The commands of `backplane`, one file each. Each gets its own arguments (argv[0] is the command's name) and returns the exit
+ * status: CLI_OK, CLI_FAILED or CLI_USAGE. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "core/config/config.h"
+#include "core/placement/plan.h"
+
+#define CLI_OK     0 /* the guest powered off; the command did what was asked */
+#define CLI_FAILED 1 /* something went wrong at run time */
+#define CLI_USAGE  2 /* bad usage, bad configuration, or a host that cannot do it: nothing was started */
+
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_plugins(int argc, char **argv);
+int cmd_plugin(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+/* What the commands on a configuration file share: options, file, plan. */
+struct cli_file {
+	const char *path;
+	size_t set_count;
+	const char **sets; /* owned */
+	struct config *config;
+	struct store *store;
+	struct plan *plan;
+};
+
+/* Reads `[OPTION]... FILE` and works the plan out. CLI_OK; or another status, after a line on stderr; or -1 if --help was
+ * answered. Free in every case. */
+int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help);
+void cli_file_close(struct cli_file *file);
+
+/* One line on stderr, whatever the log level is. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Exactly `count` arguments and no options but --help, which is answered. CLI_OK, another status, or -1 as above. */
+int cli_plain_args(int argc, char **argv, int count, const char *help);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The core's own sections of a configuration; see sections.h. */
+#include "core/config/sections.h"
+
+#define MIB (INT64_C(1) << 20)
+#define TIB (INT64_C(1) << 40)
+
+static const struct bp_param machine_params[] = {
+	{
+	    .name = "vcpus",
+	    .type = BP_P_UINT,
+	    .def = "1",
+	    .min = 1,
+	    .max = 32,
+	    .help = "number of virtual CPUs",
+	},
+	{
+	    .name = "memory",
+	    .type = BP_P_SIZE,
+	    .flags = BP_P_REQUIRED,
+	    .min = 16 * MIB,
+	    .max = TIB,
+	    .help = "size of the guest's memory",
+	},
+};
+
+static const struct bp_param boot_params[] = {
+	{
+	    .name = "kernel",
+	    .type = BP_P_FILE,
+	    .flags = BP_P_REQUIRED,
+	    .help = "kernel image that the guest starts with",
+	},
+	{
+	    .name = "initrd",
+	    .type = BP_P_FILE,
+	    .help = "initial RAM disk for the kernel",
+	},
+	{
+	    .name = "cmdline",
+	    .type = BP_P_STRING,
+	    .def = "",
+	    .help = "command line of the kernel",
+	},
+};
+
+#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
+
+int sections_machine(struct schema **ret, struct err *err)
+{
+	return schema_copy(machine_params, sizeof(machine_params[0]), COUNT(machine_params), ret, err);
+}
+
+int sections_boot(struct schema **ret, struct err *err)
+{
+	return schema_copy(boot_params, sizeof(boot_params[0]), COUNT(boot_params), ret, err);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The core's own sections of a configuration, declared like a plugin's parameters, so that
+ * checking, help and the manual are one. Main thread. */
+#ifndef CONFIG_SECTIONS_H
+#define CONFIG_SECTIONS_H
+
+#include "core/base/err.h"
+#include "core/base/schema.h"
+
+/* The schemas of `machine` and `boot`; the caller owns them. -ENOMEM with a message. */
+int sections_machine(struct schema **ret, struct err *err);
+int sections_boot(struct schema **ret, struct err *err);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A device instance: a plugin's class brought to life, with the mutex, the event loop and the host table that its code sees.
+ * The same object code serves in the VMM and in a process of its own; where it lives is behind struct device_place.
+ *
+ *   state     entered by           allowed then
+ *   created   device_new           device_start, device_free
+ *   running   device_start         device_access, device_reset, device_stop
+ *   stopped   device_stop          device_free
+ * device_new, _start, _stop, _free: main thread. device_access, _reset: any thread.
+ */
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include "core/base/gmem.h"
+#include "core/base/values.h"
+#include "core/device/plugin.h"
+
+struct device;
+
+/* What the runtime asks of the place that it runs in. Main thread, but for quit. */
+struct device_place {
+	/* Claims a range whose accesses come back through device_access() with `cookie`. `base` may be BP_BASE_ANY. */
+	int (*claim)(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range, uint64_t base,
+		     uint64_t *ret_base, struct err *err);
+	/* Gives it back; on return no access to it is under way. */
+	int (*release)(void *ctx, uint32_t space, uint64_t base);
+	/* [any] The user asked on the device's terminal that the VM ends. */
+	void (*quit)(void *ctx);
+	void *ctx;
+};
+
+struct device_spec {
+	const char *id;                   /* copied */
+	const struct plugin_class *class; /* borrowed; outlives the device */
+	struct values *values;     /* checked and opened; owned by the device from a successful device_new() on */
+	const struct gmem *mem;    /* borrowed */
+	struct device_place place; /* copied */
+	uint64_t bases[CLASS_RANGES_MAX]; /* of the declared ranges, which device_new() claims */
+	int irq_fds[CLASS_IRQS_MAX];      /* eventfds; owned by the device from a successful device_new() on */
+};
+
+/* validate, create, and the claims of the declared ranges. -errno with one line; nothing is left behind then. */
+int device_new(const struct device_spec *spec, struct device **ret, struct err *err);
+void device_free(struct device *device); /* NULL is fine */
+
+/* The plugin's start, then its event loop's thread. */
+int device_start(struct device *device, struct err *err);
+/* Ends the loop, then the plugin's stop. No callback but destroy follows. */
+void device_stop(struct device *device);
+
+/* One access; a bus_access_fn with the device as ctx. -ENODEV unless it runs and is not broken. */
+int device_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, bool write, uint64_t *value);
+
+/* The plugin's reset; heals a broken device. */
+void device_reset(struct device *device);
+
+const char *device_id(const struct device *device);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The instance as the files of core/device share it. `lock` is the instance's mutex: whoever holds it is on the [dev] tag.
+ */
+#ifndef DEVICE_INTERNAL_H
+#define DEVICE_INTERNAL_H
+
+#include "core/base/log.h"
+#include "core/device/device.h"
+
+#include <backplane/host.h>
+#include <backplane/stream.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define DEVICE_RANGES_MAX    16
+#define DEVICE_SOURCES_MAX   64
+/* A plugin may have 64; the rest is for its streams. */
+#define DEVICE_PLUGIN_TIMERS 64
+#define DEVICE_TIMERS_MAX    72
+#define DEVICE_PINS_MAX      256
+#define DEVICE_STREAMS_MAX   8
+
+enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_STOPPED };
+
+/* On which tag plugin code runs in this thread, and whose. */
+enum device_tag { DEVICE_TAG_NONE, DEVICE_TAG_MAIN, DEVICE_TAG_DEV };
+struct device_context {
+	struct device *device;
+	const char *callback;
+	enum device_tag tag;
+};
+extern _Thread_local struct device_context device_context;
+
+/* A plugin's view of values; `head` is what it holds. Made on demand, freed when create has returned. */
+struct device_cfg {
+	struct bp_cfg head;
+	struct device *device;
+	const struct values *values;
+	struct device_cfg *next;
+};
+
+struct device_range {
+	bool claimed;
+	struct class_range what;
+	uint64_t base;
+};
+
+/* Something in the epoll set: a plugin's fd, or one of the runtime's. */
+struct device_source {
+	bool used;
+	int fd;
+	uint32_t events;     /* BP_FD_* */
+	uint32_t generation; /* so that an event that was fetched before a removal is recognised */
+	bp_fd_fn *fn;
+	void *arg;
+	const char *what; /* for messages: "fd callback", "stream" */
+};
+
+struct device_timer {
+	bool used;
+	uint64_t deadline_ns; /* 0: disarmed */
+	bp_timer_fn *fn;
+	void *arg;
+};
+
+/* The device's event loop: all under the device's lock, but for the waiting itself. */
+struct device_loop {
+	int epoll_fd;
+	int timer_fd;
+	int wake_fd;
+	_Atomic(bool) stop;
+	bool running;
+	pthread_t thread;
+	uint64_t armed_ns; /* what the timerfd is set to; 0: nothing */
+	struct device_source sources[DEVICE_SOURCES_MAX];
+	struct device_timer timers[DEVICE_TIMERS_MAX];
+};
+
+struct device {
+	struct bp_dev head; /* first: what the plugin holds */
+	char *id;
+	const struct plugin_class *class;
+	struct values *values;
+	const struct gmem *mem;
+	struct device_place place;
+	pthread_mutex_t lock;
+	enum device_state state; /* under lock */
+	bool broken;             /* under lock */
+	void *self;              /* the plugin's */
+	struct device_range ranges[DEVICE_RANGES_MAX];
+	int irq_fds[CLASS_IRQS_MAX];
+	struct device_cfg *cfgs;
+	struct device_loop loop;
+	struct bp_stream *streams[DEVICE_STREAMS_MAX];
+	struct log_limit log_limit;
+	pthread_mutex_t pin_lock;
+	size_t pin_count;
+	struct {
+		const void *slice;
+		size_t bytes;
+	} pins[DEVICE_PINS_MAX];
+	struct err error; /* what the plugin told bp_fail() on [main] */
+};
+
+extern const struct bp_host device_host;
+
+static inline struct device *device_of(struct bp_dev *dev)
+{
+	return (struct device *)dev;
+}
+
+/* Enters and leaves plugin code on [main]; nests, since a plugin's thread is the core's main thread. */
+struct device_context device_enter_main(struct device *device, const char *callback);
+void device_leave_main(struct device_context before);
+
+/* Takes the lock and enters plugin code on [dev]. Leaving looks how long it took. The value goes from one to the other. */
+uint64_t device_enter(struct device *device, const char *callback);
+void device_leave(struct device *device, uint64_t since);
+
+/* Whether the calling thread is inside of this device's code on one of the allowed tags; if not, the breach is logged. */
+bool device_on_tag(struct device *device, bool main, bool dev, const char *function);
+
+/* A line of the log with the instance's name, within its budget. */
+void device_log(struct device *device, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* loop.c */
+int device_loop_init(struct device_loop *loop);
+void device_loop_destroy(struct device_loop *loop);
+int device_loop_start(struct device *device, struct err *err);
+void device_loop_stop(struct device *device);
+int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what);
+int loop_fd_set(struct device *device, int fd, uint32_t events);
+int loop_fd_del(struct device *device, int fd);
+int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
+int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
+
+/* stream.c. `fd_in` and `fd_out` are borrowed from the values. */
+struct bp_stream *stream_new(struct device *device, int fd_in, int fd_out);
+void stream_free(struct bp_stream *stream);
+/* The device runs now: input that no event will announce is announced. Under the lock. */
+void stream_start(struct bp_stream *stream);
+/* The device has stopped, no thread runs any more: what is left gets a moment to leave. */
+void stream_flush_last(struct bp_stream *stream);
+
+/* The entries of the host table, by file. */
+uint32_t host_cfg_count(const struct bp_cfg *cfg, const char *name);
+uint64_t host_cfg_uint(const struct bp_cfg *cfg, const char *name, uint32_t index);
+int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t index);
+const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index);
+int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index);
+struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *name, uint32_t index);
+const struct bp_cfg *host_cfg_group(const struct bp_cfg *cfg, const char *name, uint32_t index);
+int host_mem_read(struct bp_dev *dev, uint64_t gpa, void *buf, size_t bytes);
+int host_mem_write(struct bp_dev *dev, uint64_t gpa, const void *buf, size_t bytes);
+int host_mem_copy(struct bp_dev *dev, uint64_t dst_gpa, uint64_t src_gpa, uint64_t bytes);
+int host_mem_slice(struct bp_dev *dev, uint64_t gpa, size_t bytes, uint32_t flags, void **ret);
+int host_mem_unpin(struct bp_dev *dev, void *slice, size_t bytes);
+int host_fd_add(struct bp_dev *dev, int fd, uint32_t events, bp_fd_fn *fn, void *arg);
+int host_fd_set(struct bp_dev *dev, int fd, uint32_t events);
+int host_fd_del(struct bp_dev *dev, int fd);
+int host_timer_add(struct bp_dev *dev, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
+int host_timer_set(struct bp_dev *dev, uint32_t timer, uint64_t deadline_ns);
+int host_timer_del(struct bp_dev *dev, uint32_t timer);
+int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
+int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
+int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);
+
+/* cfg.c: the view that create gets, and its end. NULL without memory. */
+const struct bp_cfg *device_cfg_open(struct device *device, const struct values *values);
+void device_cfg_close(struct device *device);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine without devices: vCPUs, memory, interrupts and power around a bus. It knows devices only as claims on the bus
+ * and as nodes of the firmware description.
+ *
+ *   state     entered by                    allowed then
+ *   made      machine_new                   machine_irq_fd, machine_mem, machine_boot
+ *   booted    machine_boot                  machine_start
+ *   running   machine_start                 machine_end (any thread), machine_end_fd
+ *   stopped   machine_stop                  machine_free
+ * machine_free is allowed in every state. All but machine_end belong to the main thread.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include "core/base/gmem.h"
+#include "core/machine/boot/boot.h"
+#include "core/machine/bus.h"
+#include "core/machine/firmware.h"
+
+#define MACHINE_VCPUS_MAX 32
+
+struct machine;
+
+/* Why a guest ended. */
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_POWEROFF, /* the guest, by the sleep register */
+	MACHINE_RESET,    /* the guest, by the reset register */
+	MACHINE_CRASH,    /* triple fault, or KVM cannot go on */
+	MACHINE_REQUESTED /* somebody outside asked for it */
+};
+
+struct machine_spec {
+	uint32_t vcpus;        /* 1 to MACHINE_VCPUS_MAX */
+	uint64_t memory_bytes; /* multiple of 4096 */
+};
+
+/* Whether this host can give such a machine at all, without making anything. */
+int machine_check(const struct machine_spec *spec, struct err *err);
+
+/* Whether firmware tables can be made of the description, without making anything. Sets its vcpus and addresses. */
+int machine_check_firmware(const struct machine_spec *spec, struct firmware *firmware, struct err *err);
+
+/* RAM from address 0 up to the hole. */
+uint64_t machine_low_ram(const struct machine_spec *spec);
+
+/* Claims what is not for devices: RAM, the power registers, and what the processor and the interrupt controllers answer.
+ * `bus` may be one that is only used for planning. */
+int machine_reserve(const struct machine_spec *spec, struct bus *bus, struct err *err);
+
+/* Opens KVM and makes VM, memory and vCPUs around `bus`, which is borrowed and on which machine_reserve() has been called
+ * with success. -errno with one line that says what to do where something can be done. */
+int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine **ret, struct err *err);
+void machine_free(struct machine *machine); /* NULL is fine */
+
+/* The guest's RAM; lives as long as the machine. */
+const struct gmem *machine_mem(const struct machine *machine);
+
+/* An eventfd that raises line `gsi`; owned by the caller. */
+int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err);
+
+/* Fills guest memory from `image` and the firmware description (whose vcpus and addresses are set here), and sets the first
+ * vCPU's registers. */
+int machine_boot(struct machine *machine, struct boot_image *image, struct firmware *firmware, struct err *err);
+
+/* One thread per vCPU. */
+int machine_start(struct machine *machine, struct err *err);
+
+/* [any thread] Ends the guest; the first reason wins. machine_end_fd() becomes readable; whoever waits for it calls
+ * machine_stop(), which makes the vCPUs leave the guest. */
+void machine_end(struct machine *machine, enum machine_end reason);
+int machine_end_fd(const struct machine *machine);
+enum machine_end machine_end_reason(const struct machine *machine);
+
+/* Ends the guest if it runs, and returns when no vCPU thread exists any more. */
+void machine_stop(struct machine *machine);
+
+#endif

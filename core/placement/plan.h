@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The plan: everything about a VM that follows from its configuration and from what its plugins declare, before anything is
+ * made. `check` and `plan` stop here; `run` carries it out. Main thread.
+ */
+#ifndef PLACEMENT_PLAN_H
+#define PLACEMENT_PLAN_H
+
+#include "core/config/config.h"
+#include "core/device/plugin.h"
+#include "core/machine/boot/boot.h"
+#include "core/machine/machine.h"
+#include "core/placement/store.h"
+
+#include <stdio.h>
+
+struct plan_device {
+	const struct config_device *config;
+	const struct plugin *plugin;
+	const struct plugin_class *class;
+	struct values *values; /* checked; not opened yet; owned until a device takes them over */
+	uint64_t bases[CLASS_RANGES_MAX];
+	uint32_t lines[CLASS_IRQS_MAX];
+};
+
+struct plan {
+	const struct config *config; /* borrowed */
+	struct store *store;         /* borrowed */
+	struct machine_spec machine;
+	struct bus *bus; /* who would answer where; nobody accesses it */
+	size_t device_count;
+	struct plan_device *devices;
+	struct boot_image *image;
+	struct firmware firmware; /* its nodes are below */
+	struct firmware_node *nodes;
+};
+
+/* Works the plan out. -errno with one line that names file and line. */
+int plan_make(const struct config *config, struct store *store, struct plan **ret, struct err *err);
+void plan_free(struct plan *plan); /* NULL is fine */
+
+/* Tables for people: the machine, address map, interrupts, firmware nodes. */
+void plan_print(const struct plan *plan, FILE *out);
+
+#endif

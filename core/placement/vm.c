@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A VM from its plan, its devices in threads of this process; see vm.h. */
+#include "core/placement/vm.h"
+
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/base/terminal.h"
+#include "core/config/report.h"
+#include "core/device/device.h"
+#include "core/machine/layout.h"
+#include "core/placement/open.h"
+
+#include <backplane/host.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+struct vm {
+	struct plan *plan; /* borrowed */
+	struct bus *bus;
+	struct machine *machine;
+	size_t device_count;
+	struct device **devices;
+	bool uses_terminal;
+};
+
+/* ---- the place that devices run in ---- */
+
+static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range,
+		       uint64_t base, uint64_t *ret_base, struct err *err)
+{
+	struct vm *vm = ctx;
+	struct bus_claim claim = {
+		.space = range->space,
+		.widths = range->widths,
+		.base = base,
+		.length = range->length,
+		.access = device_access,
+		.ctx = device,
+		.cookie = cookie,
+	};
+	int r;
+
+	snprintf(claim.owner, sizeof(claim.owner), "%s", device_id(device));
+	if (base == BP_BASE_ANY) {
+		uint64_t align = 4096;
+
+		while (align < range->length && align <= LAYOUT_MMIO)
+			align *= 2;
+		r = bus_find_free(vm->bus, range->space, LAYOUT_MMIO, LAYOUT_MMIO_END, range->length, align,
+				  &claim.base);
+		if (r < 0)
+			return err_set(err, r, "no room for a range of 0x%" PRIx64 " bytes", range->length);
+	}
+	r = bus_insert(vm->bus, &claim, err);
+	if (r < 0)
+		return r;
+	*ret_base = claim.base;
+	return 0;
+}
+
+static int place_release(void *ctx, uint32_t space, uint64_t base)
+{
+	struct vm *vm = ctx;
+
+	return bus_remove(vm->bus, space, base);
+}
+
+static void place_quit(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	machine_end(vm->machine, MACHINE_REQUESTED);
+}
+
+/* ---- making and ending ---- */
+
+static int make_device(struct vm *vm, struct plan_device *planned, struct opener *opener, struct err *err)
+{
+	const struct class_decl *decl = &planned->class->decl;
+	struct device_spec spec = {
+		.id = planned->config->id,
+		.class = planned->class,
+		.values = planned->values,
+		.mem = machine_mem(vm->machine),
+		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = vm },
+	};
+	size_t lines;
+	int r = open_values(opener, planned->values, err);
+
+	if (r < 0)
+		return r;
+	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
+	for (lines = 0; lines < decl->irq_count; lines++) {
+		spec.irq_fds[lines] = machine_irq_fd(vm->machine, planned->lines[lines], err);
+		if (spec.irq_fds[lines] < 0) {
+			r = spec.irq_fds[lines];
+			goto fail;
+		}
+	}
+	r = device_new(&spec, &vm->devices[vm->device_count], err);
+	if (r < 0)
+		goto fail;
+	planned->values = NULL;
+	vm->device_count++;
+	return 0;
+fail:
+	while (lines)
+		fd_close(spec.irq_fds[--lines]);
+	{
+		struct err text = *err;
+
+		config_fail(err, &planned->values->place, planned->values->path, "%s", text.text);
+	}
+	return r;
+}
+
+int vm_new(struct plan *plan, struct vm **ret, struct err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct opener opener = { 0 };
+	int r;
+
+	if (!vm)
+		return err_sys(err, -ENOMEM, "VM");
+	vm->plan = plan;
+	vm->devices = calloc(plan->device_count + 1, sizeof(struct device *));
+	r = vm->devices ? bus_new(&vm->bus) : -ENOMEM;
+	if (r < 0) {
+		err_sys(err, r, "VM");
+		goto fail;
+	}
+	r = machine_reserve(&plan->machine, vm->bus, err);
+	if (r < 0)
+		goto fail;
+	r = machine_new(&plan->machine, vm->bus, &vm->machine, err);
+	if (r < 0)
+		goto fail;
+	for (size_t i = 0; i < plan->device_count; i++) {
+		r = make_device(vm, &plan->devices[i], &opener, err);
+		if (r < 0)
+			goto fail;
+	}
+	vm->uses_terminal = opener.terminal_used;
+	r = machine_boot(vm->machine, plan->image, &plan->firmware, err);
+	if (r < 0)
+		goto fail;
+	*ret = vm;
+	return 0;
+fail:
+	vm_free(vm);
+	return r;
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	while (vm->device_count)
+		device_free(vm->devices[--vm->device_count]);
+	free(vm->devices);
+	machine_free(vm->machine);
+	bus_free(vm->bus);
+	free(vm);
+}
+
+/* ---- running ---- */
+
+static int start(struct vm *vm, struct err *err)
+{
+	int r = 0;
+
+	if (vm->uses_terminal)
+		r = terminal_raw(STDIN_FILENO, err);
+	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
+		r = device_start(vm->devices[i], err);
+		if (r < 0)
+			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+	}
+	return r < 0 ? r : machine_start(vm->machine, err);
+}
+
+/* Waits until the guest has ended, or a signal asks for it. */
+static int wait_end(struct vm *vm, int signal_fd, struct err *err)
+{
+	struct pollfd fds[] = {
+		{ .fd = machine_end_fd(vm->machine), .events = POLLIN },
+		{ .fd = signal_fd, .events = POLLIN },
+	};
+
+	while (machine_end_reason(vm->machine) == MACHINE_RUNNING) {
+		struct signalfd_siginfo info;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return err_sys(err, -errno, "poll");
+		if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+			continue;
+		if (info.ssi_signo == SIGCONT) {
+			terminal_resume();
+			continue;
+		}
+		log_info("ending the VM: %s", strsignal((int)info.ssi_signo));
+		machine_end(vm->machine, MACHINE_REQUESTED);
+	}
+	return 0;
+}
+
+int vm_run(struct vm *vm, enum machine_end *ret_end, struct err *err)
+{
+	sigset_t signals;
+	int signal_fd;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCONT);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_fd < 0)
+		return err_sys(err, -errno, "signalfd");
+	r = start(vm, err);
+	if (r == 0)
+		r = wait_end(vm, signal_fd, err);
+	machine_stop(vm->machine);
+	for (size_t i = 0; i < vm->device_count; i++)
+		device_stop(vm->devices[i]);
+	terminal_restore();
+	close(signal_fd);
+	if (r < 0)
+		return r;
+	*ret_end = machine_end_reason(vm->machine);
+	return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A VM from its plan: the machine, and the devices joined to it. Main thread.
+ *
+ *   call        before     after
+ *   vm_new      -          KVM, memory, vCPUs and devices exist; nothing runs
+ *   vm_run      vm_new     the guest has ended and every thread with it
+ *   vm_free     any        nothing is left
+ */
+#ifndef PLACEMENT_VM_H
+#define PLACEMENT_VM_H
+
+#include "core/placement/plan.h"
+
+struct vm;
+
+/* Carries the plan out, up to the point where the guest could start. Takes the devices' values from the plan. -errno with one
+ * line; everything that was made is gone then. */
+int vm_new(struct plan *plan, struct vm **ret, struct err *err);
+void vm_free(struct vm *vm); /* NULL is fine */
+
+/* Runs the guest to its end, which a signal (SIGINT, SIGTERM, SIGHUP) can bring about, too. The reason in *ret_end, or
+ * -errno with a message if it could not be started. The caller has blocked those signals and SIGCONT. */
+int vm_run(struct vm *vm, enum machine_end *ret_end, struct err *err);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A host for tests of devices, without a virtual machine: it implements every function of struct
+ * bp_host in one process, and the test plays the guest, the clock and the far side of streams. It
+ * is deterministic: nothing happens unless the test makes it happen, and a device's callbacks run
+ * inside the call that causes them.
+ *
+ *	struct fakehost *host;
+ *	struct fakehost_dev *dev;
+ *
+ *	fakehost_new(1 << 20, &host);
+ *	fakehost_create(host, &led_class, "led0", (struct fakehost_pair[]){ { "base", "0xd0000000" }, { NULL, NULL } }, &dev);
+ *	fakehost_start(dev);
+ *	fakehost_write(dev, 0, 0, 4, 1);
+ *	assert(fakehost_breaches(host) == 0);
+ *	fakehost_free(host);
+ *
+ * Whatever breaks the contract of <backplane/host.h> and <backplane/device.h> (a call from the
+ * wrong place, an unknown parameter, something left behind) is a breach: it is counted, it stands
+ * in the log, and the call fails as it would in the real host. One thread calls the functions
+ * below; a device's own threads may call those of the host that are tagged [any].
+ *
+ * Unlike the real host, this one does not read the ELF note, has no groups that are repeated,
+ * limits no logging, and measures no time.
+ */
+#ifndef BACKPLANE_CHECK_FAKEHOST_H
+#define BACKPLANE_CHECK_FAKEHOST_H
+
+#include <backplane/plugin.h>
+
+#include <stdbool.h>
+
+BP_BEGIN_DECLS
+
+struct fakehost;
+struct fakehost_dev;
+struct bp_stream; /* here: two buffers in memory */
+
+/* What fakehost_log_line() says of a breach, besides BP_LOG_*. */
+#define FAKEHOST_BREACH   100u
+
+/* The clock stands here at first: a time of 0 would hide bugs. */
+#define FAKEHOST_EPOCH_NS UINT64_C(1000000000)
+
+/* One value, as text: numbers, sizes, durations and addresses as in the configuration file,
+ * strings without quotation marks. A repeated parameter is given repeatedly; a member of a group
+ * is "group.member". Arrays end with a NULL name. */
+struct fakehost_pair {
+	const char *name;
+	const char *value;
+};
+
+/* ---- the host ---- */
+
+/* A host with `ram_bytes` of zeroed guest memory from address 0. 0 or -ENOMEM. */
+int fakehost_new(size_t ram_bytes, struct fakehost **ret);
+
+/* Stops and destroys what is still there. NULL is fine. */
+void fakehost_free(struct fakehost *host);
+
+/* Guest memory, for the test to read and write. Borrowed. */
+uint8_t *fakehost_ram(struct fakehost *host);
+
+/* Moves the clock forward; timers fire at their time and in order, equal ones by age. 0 fires
+ * what is due now. */
+void fakehost_advance(struct fakehost *host, uint64_t ns);
+uint64_t fakehost_now(const struct fakehost *host);
+
+/* Looks once, without waiting, which registered fds are ready, and calls back. How many
+ * callbacks, or -errno. */
+int fakehost_poll(struct fakehost *host);
+
+/* How often the contract has been broken, by whomever. */
+uint32_t fakehost_breaches(const struct fakehost *host);
+
+/* How many lines of the log contain `text` ("" for all). */
+uint32_t fakehost_log_count(const struct fakehost *host, const char *text);
+
+/* Line `index` of the log, "led0: text"; its level in *ret_level unless NULL. NULL beyond the
+ * last. Borrowed. */
+const char *fakehost_log_line(const struct fakehost *host, uint32_t index, uint32_t *ret_level);
+
+/* ---- classes ---- */
+
+/* Loads a plugin as the real host does (dlopen with RTLD_NOW, never unloaded). Borrowed, or
+ * NULL: the reason is logged. */
+const struct bp_plugin *fakehost_load(struct fakehost *host, const char *path);
+
+/* A class of a plugin by name; NULL for the first. NULL if there is none. */
+const struct bp_device_class *fakehost_class(const struct bp_plugin *plugin, const char *name);
+
+/* ---- a device's life ---- */
+
+/* Checks the values, calls validate and create. `id` names the device in the log. -EINVAL for
+ * values that the table does not allow, -EEXIST for addresses that are taken, or what the device
+ * says; the reason is logged. */
+int fakehost_create(struct fakehost *host, const struct bp_device_class *class_table, const char *id,
+		    const struct fakehost_pair *values, struct fakehost_dev **ret);
+
+/* 0, or what the device says; -EINVAL in the wrong state. Streams that have input tell it
+ * afterwards. */
+int fakehost_start(struct fakehost_dev *dev);
+
+/* As at a reset of the machine; brings back a device that is broken. -EINVAL if it does not run. */
+int fakehost_reset(struct fakehost_dev *dev);
+
+/* -EINVAL if it does not run. */
+int fakehost_stop(struct fakehost_dev *dev);
+
+/* Stops the device if it runs, and destroys it; `dev` is gone. */
+void fakehost_destroy(struct fakehost_dev *dev);
+
+/* What create returned. */
+void *fakehost_state(struct fakehost_dev *dev);
+
+/* ---- the guest ---- */
+
+/*
+ * One access, with the checks of the real bus: in the range as a whole, a width it takes, aligned.
+ * -EACCES if the device has not been asked for one of these reasons or because it is broken or not
+ * running; else what the device says, 0 or -errno. A read that fails gives all-ones in *ret; bits
+ * above the width are cut.
+ */
+int fakehost_read(struct fakehost_dev *dev, uint32_t range, uint64_t offset, uint32_t width, uint64_t *ret);
+int fakehost_write(struct fakehost_dev *dev, uint32_t range, uint64_t offset, uint32_t width, uint64_t value);
+
+/* Where a range lies. -ENOENT. */
+int fakehost_range_base(struct fakehost_dev *dev, uint32_t range, uint64_t *ret_base);
+
+/* How often interrupt `irq` has been raised. */
+uint64_t fakehost_irqs(const struct fakehost_dev *dev, uint32_t irq);
+
+/* Whether the device has been declared broken by bp_broken() and not reset since. */
+bool fakehost_is_broken(const struct fakehost_dev *dev);
+
+/* ---- the far side of streams ---- */
+
+#define FAKEHOST_STREAM_IN_MAX ((size_t)65536)
+
+/* The stream of a parameter, or NULL if the device has not asked for it. Borrowed; valid until
+ * destroy. */
+struct bp_stream *fakehost_stream(struct fakehost_dev *dev, const char *name);
+
+/* Input arrives. How many bytes found room. */
+size_t fakehost_stream_put(struct bp_stream *stream, const void *bytes, size_t count);
+
+/* Input that the device has not taken yet. */
+size_t fakehost_stream_left(const struct bp_stream *stream);
+
+/* From now on `bytes` more are accepted; SIZE_MAX, as at first, for any number. */
+void fakehost_stream_room(struct bp_stream *stream, size_t bytes);
+
+/* All output so far, and its size in *ret. Borrowed until the next output. */
+const uint8_t *fakehost_stream_output(const struct bp_stream *stream, size_t *ret);
+
+/* Forgets the output so far. */
+void fakehost_stream_clear(struct bp_stream *stream);
+
+/* How often the device has called bp_stream_read() and bp_stream_write(). */
+uint64_t fakehost_stream_calls(const struct bp_stream *stream);
+
+BP_END_DECLS
+
+#endif

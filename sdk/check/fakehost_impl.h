@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the fake host share; see fakehost.h. */
+#ifndef CHECK_FAKEHOST_IMPL_H
+#define CHECK_FAKEHOST_IMPL_H
+
+#include "fakehost.h"
+
+#include <pthread.h>
+
+#define FAKE_RANGES_MAX  16
+#define FAKE_IRQS_MAX    16
+#define FAKE_TIMERS_MAX  64
+#define FAKE_FDS_MAX     64
+#define FAKE_PINS_MAX    64
+#define FAKE_STREAMS_MAX 16
+#define FAKE_FILES_MAX   64
+#define FAKE_PAIRS_MAX   256
+#define FAKE_NAME_MAX    128
+#define FAKE_DEPTH_MAX   4 /* groups in groups */
+
+/* Where a thread is in a device's code; a mask for tag checks. */
+#define FAKE_VALIDATE    (1u << 0)
+#define FAKE_CREATE      (1u << 1)
+#define FAKE_MAIN        (1u << 2) /* start, stop, destroy */
+#define FAKE_DEV         (1u << 3)
+#define FAKE_ANY_MAIN    (FAKE_VALIDATE | FAKE_CREATE | FAKE_MAIN)
+
+/* state: entered by */
+enum fake_state {
+	FAKE_NEW,     /* fakehost_create */
+	FAKE_CREATED, /* create == 0 */
+	FAKE_RUNNING, /* start == 0 */
+	FAKE_STOPPED, /* fakehost_stop */
+};
+
+struct fake_line {
+	struct fake_line *next;
+	uint32_t level;
+	char text[BP_TEXT_MAX + FAKE_NAME_MAX];
+};
+
+struct fakehost {
+	struct bp_host table; /* what the plugin sees */
+	pthread_mutex_t lock; /* log, interrupts, memory: what [any] functions touch */
+	uint8_t *ram;
+	size_t ram_bytes;
+	uint64_t now_ns;
+	uint64_t next_base; /* MMIO that is chosen */
+	uint32_t breaches;
+	struct fake_line *lines;      /* oldest first */
+	struct fakehost_dev *devices; /* in order of creation */
+};
+
+struct fake_range {
+	bool used;
+	struct bp_range range;
+	uint64_t base;
+};
+
+struct fake_timer {
+	bool used;
+	uint64_t deadline_ns; /* 0: disarmed */
+	bp_timer_fn *fn;
+	void *arg;
+};
+
+struct fake_fd {
+	bool used;
+	int fd;
+	uint32_t events;
+	bp_fd_fn *fn;
+	void *arg;
+};
+
+struct fake_pin {
+	void *slice; /* NULL: free */
+	size_t bytes;
+};
+
+/* A file that a FILE parameter has opened. */
+struct fake_file {
+	char name[FAKE_NAME_MAX];
+	uint32_t index;
+	int fd;
+};
+
+struct bp_stream {
+	struct fakehost_dev *dev;
+	char name[FAKE_NAME_MAX];
+	bp_stream_fn *fn;
+	void *arg;
+	uint8_t *in;
+	size_t in_head;
+	size_t in_count;
+	uint8_t *out;
+	size_t out_count;
+	size_t out_capacity;
+	size_t room;
+	bool owes_out; /* a write was short: BP_STREAM_OUT is due when there is room */
+	uint64_t calls;
+};
+
+/* The values of a device or of a group of it. */
+struct fake_cfg {
+	struct bp_cfg cfg; /* what the plugin sees */
+	struct fakehost_dev *dev;
+	const struct bp_param *table;
+	uint32_t stride;
+	uint32_t count;
+	char prefix[FAKE_NAME_MAX]; /* "" or "group." */
+	struct fake_cfg *next;      /* of the same device */
+};
+
+struct fakehost_dev {
+	struct bp_dev dev; /* what the plugin sees */
+	struct fakehost *host;
+	struct fakehost_dev *next;
+	struct bp_device_class class_table; /* copied */
+	char id[FAKE_NAME_MAX];
+	enum fake_state state;
+	bool broken;
+	void *self;
+	size_t pair_count;
+	struct fakehost_pair pairs[FAKE_PAIRS_MAX]; /* owned copies */
+	struct fake_cfg *cfgs;                      /* the device's first */
+	uint64_t irqs[FAKE_IRQS_MAX];
+	struct fake_range ranges[FAKE_RANGES_MAX];
+	struct fake_timer timers[FAKE_TIMERS_MAX];
+	struct fake_fd fds[FAKE_FDS_MAX];
+	struct fake_pin pins[FAKE_PINS_MAX];
+	size_t stream_count;
+	struct bp_stream *streams[FAKE_STREAMS_MAX];
+	size_t file_count;
+	struct fake_file files[FAKE_FILES_MAX];
+};
+
+/* What the calling thread is executing. */
+struct fake_here {
+	struct fakehost_dev *dev;
+	uint32_t where; /* one of FAKE_*; 0 outside */
+};
+extern _Thread_local struct fake_here fake_here;
+
+/* Enters and leaves a device's code; calls nest. */
+struct fake_here fake_enter(struct fakehost_dev *dev, uint32_t where);
+void fake_leave(struct fake_here before);
+
+/* A line in the log, cut at its size. `dev` may be NULL. */
+void fake_log(struct fakehost *host, struct fakehost_dev *dev, uint32_t level, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+#define fake_breach(dev, ...) fake_log((dev)->host, (dev), FAKEHOST_BREACH, __VA_ARGS__)
+
+/* The functions of struct bp_host. */
+void fake_host_fill(struct bp_host *table);
+void fake_cfg_fill(struct bp_host *table);
+
+static inline struct fakehost_dev *fake_dev(struct bp_dev *dev)
+{
+	return (struct fakehost_dev *)dev;
+}
+
+/* 0, or -EDEADLK if the calling thread is not inside `dev` at one of the places in `allowed`. */
+int fake_tag(struct fakehost_dev *dev, uint32_t allowed, const char *function);
+
+/* Claims, without a tag check. */
+int fake_claim(struct fakehost_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret);
+
+/* Tells the device of events of its stream, if it runs and listens. */
+void fake_stream_tell(struct bp_stream *stream, uint32_t events);
+
+/* Checks the device's pairs against its table and makes its first fake_cfg. -EINVAL, logged. */
+int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values);
+void fake_cfg_free(struct fakehost_dev *dev);
+
+/* The value of a parameter of the device, or `otherwise` if it is absent. */
+uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise);
+
+#endif

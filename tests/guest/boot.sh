@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# For tests that boot Debian's kernels: boots one with the serial console alone and checks what it says of itself.
+# Sourced after tests/lib.sh.
+
+# kernel_image FLAVOUR FORMAT: the file to boot. Formats: bzimage, pvh (ELF with the note), elf64 (ELF without it).
+kernel_image() {
+	local dir
+	dir=$("$BP_SRC/tests/guest/fetch-kernel" "$1")
+	case $2 in
+	bzimage) echo "$dir/vmlinuz" ;;
+	pvh) echo "$dir/vmlinux" ;;
+	elf64)
+		"$BP_BUILD/tests/guest/strip-pvh" "$dir/vmlinux" "$BP_TMP/$1-elf64"
+		echo "$BP_TMP/$1-elf64" ;;
+	esac
+}
+
+guest_value() { # KEY FILE
+	sed -n "s/^guest\\.$1=//p" "$2" | tr -d '\r' | head -n 1
+}
+
+# Warnings of the guest's kernel that dmesg.known does not explain.
+unknown_warnings() { # FILE
+	sed -n 's/^guest\.dmesg=\[ *[0-9.]*\] //p' "$1" | tr -d '\r' |
+		grep -Evf <(grep -Ev '^(#|$)' "$BP_SRC/tests/guest/dmesg.known") || true
+}
+
+# boot_case FLAVOUR FORMAT VCPUS MEMORY: powers off with status 0 after it has seen all CPUs and all memory, with no
+# unexplained warning. The kernel keeps some memory for itself: 12 % and 48 MiB are more than any of ours takes.
+boot_case() {
+	local flavour=$1 format=$2 vcpus=$3 memory=$4 kernel log mib seen cpus warnings status=0
+	kernel=$(kernel_image "$flavour" "$format")
+	log=$BP_TMP/$flavour-$format-$vcpus-$memory.log
+	cat >"$BP_TMP/boot.cfg" <<-END
+		machine = { vcpus = $vcpus; memory = "$memory"; };
+		boot = {
+			kernel = "$kernel";
+			initrd = "$BP_BUILD/guest/initrd.img";
+			cmdline = "console=ttyS0 quiet bp.script=/report.sh";
+		};
+		devices = ( { plugin = "serial"; id = "console"; } );
+	END
+	timeout 150 "$BP_BUILD/backplane" run --log-level error "$BP_TMP/boot.cfg" </dev/null >"$log" 2>&1 || status=$?
+	cat "$log"
+	[[ $status = 0 ]] || fail "exit status $status"
+	[[ $(guest_value done "$log") = 1 ]] || fail "the guest's report is not complete"
+	cpus=$(guest_value cpus "$log")
+	[[ $cpus = "$vcpus" ]] || fail "the guest sees $cpus CPUs, not $vcpus"
+	case $memory in *G) mib=$(( ${memory%G} * 1024 )) ;; *M) mib=${memory%M} ;; esac
+	seen=$(( $(guest_value memtotal_kib "$log") / 1024 ))
+	(( seen <= mib && seen >= mib * 88 / 100 - 48 )) || fail "the guest sees $seen MiB of $mib"
+	warnings=$(unknown_warnings "$log")
+	[[ -z $warnings ]] || fail "unexplained kernel messages: $warnings"
+}
