@@ -70,8 +70,10 @@ void log_line(enum log_level level, const char *format, ...)
 	for (size_t i = 0; i < end; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
-		else if ((unsigned char)line[i] == 0xc2 && (unsigned char)line[i + 1] >= 0x80 && (unsigned char)line[i + 1] < 0xa0)
-			line[i] = line[i + 1] = '?'; /* U+0080 to U+009F: for a terminal, escape sequences in one character */
+		else if ((unsigned char)line[i] == 0xc2 && (unsigned char)line[i + 1] >= 0x80 &&
+			 (unsigned char)line[i + 1] < 0xa0)
+			line[i] = line[i + 1] =
+			    '?'; /* U+0080 to U+009F: for a terminal, escape sequences in one character */
 	if (atomic_load_explicit(&raw_terminal, memory_order_relaxed))
 		line[end++] = '\r';
 	line[end++] = '\n';

@@ -271,7 +271,7 @@ static void fire_timers(struct device *device)
 	struct device_loop *loop = &device->loop;
 	uint64_t since = device_enter(device, "timer callback");
 	uint64_t now = clock_now_ns();
-	uint32_t due[DEVICE_TIMERS_MAX];
+	uint32_t due[DEVICE_TIMERS_MAX] = { 0 };
 	size_t count = 0;
 
 	fd_event_clear(loop->timer_fd);

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PROGRAM_HEADERS_MAX 64
@@ -113,6 +114,7 @@ int note_read(int fd, const char *name, struct bp_note_desc *ret, struct err *er
 	struct bp_note_desc note;
 	Elf64_Ehdr header;
 	bool found = false;
+	struct stat st;
 	int r;
 
 	memset(&header, 0, sizeof(header));
@@ -121,7 +123,9 @@ int note_read(int fd, const char *name, struct bp_note_desc *ret, struct err *er
 	r = check_header(&header, name, err);
 	if (r < 0)
 		return r;
-	for (uint16_t i = 0; i < header.e_phnum && !found; i++) {
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, -errno, "plugin \"%s\"", name);
+	for (uint16_t i = 0; i < header.e_phnum; i++) {
 		FREE_AUTO uint8_t *notes = NULL;
 		Elf64_Phdr segment;
 		uint64_t at;
@@ -129,7 +133,11 @@ int note_read(int fd, const char *name, struct bp_note_desc *ret, struct err *er
 		if (__builtin_add_overflow(header.e_phoff, (uint64_t)i * sizeof(segment), &at) ||
 		    !read_exact(fd, &segment, sizeof(segment), at))
 			return err_set(err, -ENOEXEC, "plugin \"%s\" is truncated", name);
-		if (segment.p_type != PT_NOTE || !segment.p_filesz || segment.p_filesz > NOTES_BYTES_MAX)
+		/* Whoever maps more than there is dies by SIGBUS. */
+		if (segment.p_type == PT_LOAD &&
+		    !range_within(segment.p_offset, segment.p_filesz, (uint64_t)st.st_size))
+			return err_set(err, -ENOEXEC, "plugin \"%s\" is truncated", name);
+		if (found || segment.p_type != PT_NOTE || !segment.p_filesz || segment.p_filesz > NOTES_BYTES_MAX)
 			continue;
 		notes = malloc(segment.p_filesz);
 		if (!notes)

@@ -31,7 +31,7 @@
 #define GATHER_BYTES  4096u
 #define GATHER_NS     NS_PER_MS
 #define PUSHES_MAX    1024 /* in one go: some far sides take a byte at a time */
-#define LAST_FLUSH_MS 200 /* how long a slow reader may hold up the end */
+#define LAST_FLUSH_MS 200  /* how long a slow reader may hold up the end */
 
 struct side {
 	int fd; /* -1: absent, ended or failed */

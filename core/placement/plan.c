@@ -149,6 +149,8 @@ static int plan_ranges(struct plan *plan, struct plan_device *device, bool chose
 {
 	const struct class_decl *decl = &device->class->decl;
 
+	/* plan_device() has found a class, which the analyzer does not see through the loop. */
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	for (size_t i = 0; i < decl->range_count; i++) {
 		const struct class_range *range = &decl->ranges[i];
 		const struct value *base = range->base_param ? values_get(device->values, range->base_param, 0) : NULL;

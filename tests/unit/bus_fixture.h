@@ -70,7 +70,8 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-static inline struct bus_claim claim_of(struct fixture *fixture, uint32_t space, uint64_t base, uint64_t length, const char *owner)
+static inline struct bus_claim claim_of(struct fixture *fixture, uint32_t space, uint64_t base, uint64_t length,
+					const char *owner)
 {
 	struct bus_claim claim = {
 		.space = space,

@@ -22,7 +22,7 @@
 #include <sys/eventfd.h>
 
 #define RAM_BYTES  0x10000u
-#define RAM_GPA	   0x100000u
+#define RAM_GPA    0x100000u
 #define MMIO_BASE  UINT64_C(0xd0000000)
 #define CLAIMS_MAX 32
 
@@ -62,7 +62,7 @@ struct subject {
 	struct event done; /* for the test's use */
 	struct err err;
 	char trace[256]; /* names of the callbacks, in order; [main] ones and reset */
-	int irq_fd;	 /* ours, of the same eventfd as the device's */
+	int irq_fd;      /* ours, of the same eventfd as the device's */
 	void *extra;
 };
 
@@ -173,25 +173,16 @@ static const struct bp_irq subject_irqs[] = {
 };
 
 static const struct bp_device_class subject_class = {
-	BP_DEVICE_CLASS_INIT,
-	.name = "subject",
-	.summary = "device under test",
-	BP_PARAMS(subject_params),
-	BP_RANGES(subject_ranges),
-	BP_IRQS(subject_irqs),
-	.validate = subject_validate,
-	.create = subject_create,
-	.start = subject_start,
-	.access = subject_access,
-	.reset = subject_reset,
-	.stop = subject_stop,
+	BP_DEVICE_CLASS_INIT,       .name = "subject",        .summary = "device under test", BP_PARAMS(subject_params),
+	BP_RANGES(subject_ranges),  BP_IRQS(subject_irqs),    .validate = subject_validate,   .create = subject_create,
+	.start = subject_start,     .access = subject_access, .reset = subject_reset,         .stop = subject_stop,
 	.destroy = subject_destroy,
 };
 
 /* ---- its place ---- */
 
-static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range, uint64_t base,
-		       uint64_t *ret_base, struct err *err)
+static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range,
+		       uint64_t base, uint64_t *ret_base, struct err *err)
 {
 	struct subject *subject = ctx;
 

@@ -24,17 +24,17 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_S 30
+#define PATIENCE_S      30
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* For threads and callbacks, which must not jump out. */
-#define MUST(condition) \
-	do { \
-		if (!(condition)) { \
+#define MUST(condition)                                                                         \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
 			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
+			abort();                                                                \
+		}                                                                               \
 	} while (0)
 
 /* ---- events ---- */
@@ -45,7 +45,10 @@ struct event {
 	uint64_t count;
 };
 
-#define EVENT_INIT { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .count = 0 }
+#define EVENT_INIT                                                                                 \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .count = 0 \
+	}
 
 static inline void event_post(struct event *event)
 {

@@ -19,7 +19,8 @@ static void a_range_that_wraps_is_refused(void **state)
 	struct fixture *fixture = *state;
 
 	assert_int_equal(insert(fixture, BP_MMIO, UINT64_MAX, 2, "led"), -EINVAL);
-	assert_string_equal(fixture->err.text, "led: a range of 0x2 bytes at 0xffffffffffffffff leaves the address space");
+	assert_string_equal(fixture->err.text,
+			    "led: a range of 0x2 bytes at 0xffffffffffffffff leaves the address space");
 	assert_int_equal(insert(fixture, BP_MMIO, 1, UINT64_MAX, "whole"), 0);
 	assert_int_equal(bus_remove(fixture->bus, BP_MMIO, 1), 0);
 	assert_int_equal(insert(fixture, BP_MMIO, 2, UINT64_MAX, "led"), -EINVAL);
@@ -86,17 +87,16 @@ static void overlaps_are_refused_in_each_position(void **state)
 		const char *range;
 	} bad[] = {
 		{ 0x10000, 0x1000, "0x10000-0x10fff" }, /* the same */
-		{ 0x10000, 0x800, "0x10000-0x107ff" },	/* from its start */
-		{ 0x10800, 0x800, "0x10800-0x10fff" },	/* to its end */
-		{ 0x10400, 4, "0x10400-0x10403" },	/* inside */
-		{ 0xf000, 0x3000, "0xf000-0x11fff" },	/* around */
-		{ 0xf000, 0x2000, "0xf000-0x10fff" },	/* around, to its end */
+		{ 0x10000, 0x800, "0x10000-0x107ff" },  /* from its start */
+		{ 0x10800, 0x800, "0x10800-0x10fff" },  /* to its end */
+		{ 0x10400, 4, "0x10400-0x10403" },      /* inside */
+		{ 0xf000, 0x3000, "0xf000-0x11fff" },   /* around */
+		{ 0xf000, 0x2000, "0xf000-0x10fff" },   /* around, to its end */
 		{ 0x10000, 0x2000, "0x10000-0x11fff" }, /* around, from its start */
-		{ 0xf000, 0x1001, "0xf000-0x10000" },	/* its first byte */
+		{ 0xf000, 0x1001, "0xf000-0x10000" },   /* its first byte */
 		{ 0x10fff, 0x1000, "0x10fff-0x11ffe" }, /* its last byte */
-		{ 0x10fff, 1, "0x10fff-0x10fff" },	/* its last byte alone */
-		{ 0, UINT64_MAX, "0x0-0xfffffffffffffffe" },
-		{ 1, UINT64_MAX, "0x1-0xffffffffffffffff" },
+		{ 0x10fff, 1, "0x10fff-0x10fff" },      /* its last byte alone */
+		{ 0, UINT64_MAX, "0x0-0xfffffffffffffffe" }, { 1, UINT64_MAX, "0x1-0xffffffffffffffff" },
 	};
 	struct fixture *fixture = *state;
 
@@ -128,7 +128,8 @@ static void an_overlap_with_any_claim_is_found(void **state)
 		assert_int_equal(insert(fixture, BP_MMIO, 0x1000 + i * 0x100, 0x80, "many"), 0);
 	for (uint64_t i = 0; i < 20; i++) {
 		assert_int_equal(insert(fixture, BP_MMIO, 0x1000 + i * 0x100 + 0x7f, 2, "new"), -EEXIST);
-		assert_int_equal(insert(fixture, BP_MMIO, 0x1000 + i * 0x100 + 0x80, 0x81, "new"), i < 19 ? -EEXIST : 0);
+		assert_int_equal(insert(fixture, BP_MMIO, 0x1000 + i * 0x100 + 0x80, 0x81, "new"),
+				 i < 19 ? -EEXIST : 0);
 	}
 }
 

@@ -57,7 +57,8 @@ static void unaligned_accesses_need_the_flag(void **state)
 		for (uint64_t offset = 0; offset <= 0x20 - width; offset++) {
 			uint64_t refused = all_ones(width);
 
-			assert_int_equal(do_read(fixture, BP_MMIO, 0x1000 + offset, width), offset % width ? refused : 0);
+			assert_int_equal(do_read(fixture, BP_MMIO, 0x1000 + offset, width),
+					 offset % width ? refused : 0);
 			assert_int_equal(do_read(fixture, BP_MMIO, 0x2000 + offset, width), 0);
 			assert_int_equal(fixture->probe.offset, offset);
 		}
@@ -129,8 +130,9 @@ static void what_nobody_answers_is_logged_with_a_limit(void **state)
 	do_write(fixture, BP_PIO, 0x80, 1, 0);
 	for (int i = 0; i < 1000; i++)
 		do_read(fixture, BP_MMIO, 0x4000, 4);
-	assert_non_null(strstr(log_caught(),
-			       "backplane: debug: read of 2 bytes at address 0x1000: not a width or alignment of dev\n"));
+	assert_non_null(
+	    strstr(log_caught(),
+		   "backplane: debug: read of 2 bytes at address 0x1000: not a width or alignment of dev\n"));
 	assert_non_null(strstr(log_caught(), "backplane: debug: write of 1 bytes at port 0x80: nobody answers\n"));
 	assert_int_equal(count_of_text(log_caught(), "\n"), 10);
 	log_release();

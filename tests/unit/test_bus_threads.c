@@ -161,12 +161,12 @@ static void nothing_is_locked_while_a_device_runs(void **state)
 
 /* ---- all at once ---- */
 
-#define SLOTS	    16
-#define SLOT_BYTES  0x100
-#define THREADS	    4
-#define CHANGES	    20000
-#define LIVE_MAGIC  UINT64_C(0x6c697665)
-#define DEAD_MAGIC  UINT64_C(0x64656164)
+#define SLOTS      16
+#define SLOT_BYTES 0x100
+#define THREADS    4
+#define CHANGES    20000
+#define LIVE_MAGIC UINT64_C(0x6c697665)
+#define DEAD_MAGIC UINT64_C(0x64656164)
 
 /* What a claim points to: made for it and freed after its removal, so that a late access touches freed memory. Its fields
  * are plain on purpose: if the bus let anybody in after a removal, ThreadSanitizer would see the race. */
@@ -209,8 +209,8 @@ static void *storm_reader(void *arg)
 		uint64_t value = 0;
 
 		/* Some beside the claim, some across its end. */
-		bus_access(&reader, space, 0x1000 + slot * SLOT_BYTES + (uint64_t)rand_r(&seed) % (SLOT_BYTES / 2 + 8), 4,
-			   false, &value);
+		bus_access(&reader, space, 0x1000 + slot * SLOT_BYTES + (uint64_t)rand_r(&seed) % (SLOT_BYTES / 2 + 8),
+			   4, false, &value);
 		MUST(value == slot || value == 0xffffffff);
 		if (value == slot && !hit)
 			event_post(&storm->hit);

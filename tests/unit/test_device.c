@@ -301,8 +301,9 @@ static void broken_until_reset(void **state)
 	subject_run(&fixture->two);
 	log_catch(LOG_LEVEL_WARN);
 	assert_int_equal(on_dev(one, break_it), 0);
-	assert_string_equal(log_caught(), "backplane: warning: one: the guest's driver broke the device: ring 3 is at odds; "
-					  "it is off until it is reset\n");
+	assert_string_equal(log_caught(),
+			    "backplane: warning: one: the guest's driver broke the device: ring 3 is at odds; "
+			    "it is off until it is reset\n");
 	one->extra = &count;
 	assert_int_equal(on_dev(one, count_access), -ENODEV);
 	assert_int_equal(count, 0);
@@ -332,7 +333,7 @@ static void reset_heals_at_last(void **state)
 /* ---- threads ---- */
 
 #define THREADS 4
-#define ROUNDS	5000
+#define ROUNDS  5000
 
 /* Plain on purpose: only the device's own mutex protects it. */
 static unsigned int plain_count;

@@ -93,10 +93,11 @@ static void wrong_questions_are_reported(void **state)
 	one->hooks.create = read_wrongly;
 	log_catch(LOG_LEVEL_ERROR);
 	assert_int_equal(subject_new(one), 0);
-	assert_string_equal(log_caught(),
-			    "backplane: error: one: plugin error: bp_cfg_uint was called for \"nothing\", which is not a parameter\n"
-			    "backplane: error: one: plugin error: bp_cfg_uint was called for \"word\", which is string\n"
-			    "backplane: error: one: plugin error: bp_cfg_string was called for \"size\", which is size\n");
+	assert_string_equal(
+	    log_caught(),
+	    "backplane: error: one: plugin error: bp_cfg_uint was called for \"nothing\", which is not a parameter\n"
+	    "backplane: error: one: plugin error: bp_cfg_uint was called for \"word\", which is string\n"
+	    "backplane: error: one: plugin error: bp_cfg_string was called for \"size\", which is size\n");
 }
 
 /* ---- memory ---- */

@@ -12,16 +12,16 @@
 #define DEV_ACCESS  (1u << 3)
 #define DEV_RESET   (1u << 4)
 #define DEV_TIMER   (1u << 5)
-#define DEV_FD	    (1u << 6)
-#define OWN_THREAD  (1u << 7) /* while the device runs */
-#define NEW_THREAD  (1u << 8) /* made and joined in create */
-#define OTHER_DEV   (1u << 9) /* another device's access */
+#define DEV_FD      (1u << 6)
+#define OWN_THREAD  (1u << 7)  /* while the device runs */
+#define NEW_THREAD  (1u << 8)  /* made and joined in create */
+#define OTHER_DEV   (1u << 9)  /* another device's access */
 #define OTHER_MAIN  (1u << 10) /* another device's start */
-#define PLACES	    11
+#define PLACES      11
 
-#define MAIN (MAIN_CREATE | MAIN_START | MAIN_STOP)
-#define DEV  (DEV_ACCESS | DEV_RESET | DEV_TIMER | DEV_FD)
-#define ANY  ((1u << PLACES) - 1)
+#define MAIN        (MAIN_CREATE | MAIN_START | MAIN_STOP)
+#define DEV         (DEV_ACCESS | DEV_RESET | DEV_TIMER | DEV_FD)
+#define ANY         ((1u << PLACES) - 1)
 
 /* What the probes work on; made in create, where everything is allowed that they need. */
 struct tools {
@@ -265,8 +265,7 @@ static const struct {
 };
 
 /* Every entry of the table after its four leading words is a pointer, and has its row above. */
-_Static_assert(COUNT_OF(functions) ==
-		   (sizeof(struct bp_host) - offsetof(struct bp_host, log)) / sizeof(void (*)(void)),
+_Static_assert(COUNT_OF(functions) == (sizeof(struct bp_host) - offsetof(struct bp_host, log)) / sizeof(void (*)(void)),
 	       "one row a host function");
 
 /* ---- places ---- */
@@ -480,14 +479,16 @@ static void the_breach_names_the_callback(void **state)
 		if (functions[i].probe == probe_claim) {
 			log_catch(LOG_LEVEL_ERROR);
 			try_place(i, DEV_TIMER, &fixture);
-			assert_string_equal(log_caught(), "backplane: error: one: plugin error: bp_claim was called from "
-							  "timer callback, where it is not allowed\n");
+			assert_string_equal(log_caught(),
+					    "backplane: error: one: plugin error: bp_claim was called from "
+					    "timer callback, where it is not allowed\n");
 			log_release();
 			log_catch(LOG_LEVEL_ERROR);
 			try_place(i, OWN_THREAD, &fixture);
-			assert_string_equal(log_caught(),
-					    "backplane: error: one: plugin error: bp_claim was called from a thread of the "
-					    "plugin's own or for another device, where it is not allowed\n");
+			assert_string_equal(
+			    log_caught(),
+			    "backplane: error: one: plugin error: bp_claim was called from a thread of the "
+			    "plugin's own or for another device, where it is not allowed\n");
 			log_release();
 		}
 }

@@ -38,13 +38,13 @@ static int write_page_tables(const struct gmem *mem)
 	r = gmem_write(mem, LAYOUT_PAGE_TABLES, page, sizeof(page));
 	if (r < 0)
 		return r;
-	for (unsigned int i = 0; i < MAPPED_GIB; i++)
+	for (uint64_t i = 0; i < MAPPED_GIB; i++)
 		page[i] = (directories + i * PAGE_BYTES) | PAGE_WRITE | PAGE_PRESENT;
 	r = gmem_write(mem, pdpt, page, sizeof(page));
 	if (r < 0)
 		return r;
-	for (unsigned int i = 0; i < MAPPED_GIB; i++) {
-		for (unsigned int j = 0; j < PAGE_ENTRIES; j++)
+	for (uint64_t i = 0; i < MAPPED_GIB; i++) {
+		for (uint64_t j = 0; j < PAGE_ENTRIES; j++)
 			page[j] = (i * LAYOUT_GIB + j * LARGE_PAGE_BYTES) | PAGE_LARGE | PAGE_WRITE | PAGE_PRESENT;
 		r = gmem_write(mem, directories + i * PAGE_BYTES, page, sizeof(page));
 		if (r < 0)

@@ -85,9 +85,10 @@ struct bp_host {
 /* Whether the host has entry `field`. */
 #define BP_HOST_HAS(host, field) \
 	((host)->size >= offsetof(struct bp_host, field) + sizeof((host)->field) && (host)->field)
-/* Calls entry `field` of the host, or gives `otherwise`. */
+/* Calls entry `field` of the host, or gives `otherwise`. The parentheses keep function-like macros of that name away, such as
+ * a test framework's fail(). */
 #define BP_HOST_CALL(owner, field, otherwise, ...) \
-	(BP_HOST_HAS((owner)->host, field) ? (owner)->host->field(__VA_ARGS__) : (otherwise))
+	(BP_HOST_HAS((owner)->host, field) ? ((owner)->host->field)(__VA_ARGS__) : (otherwise))
 
 #define BP_TEXT_MAX 512 /* bytes of a log line, cut beyond */
 
@@ -104,7 +105,7 @@ bp_log(struct bp_dev *dev, uint32_t level, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	if (BP_HOST_HAS(dev->host, log))
-		dev->host->log(dev, level, text);
+		(dev->host->log)(dev, level, text);
 }
 
 /* [any] Records why a callback is about to fail, and returns `error` (-errno): `return bp_fail(dev, -EINVAL, "...")`.
@@ -131,7 +132,7 @@ static inline void __attribute__((format(printf, 2, 3))) bp_broken(struct bp_dev
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	if (BP_HOST_HAS(dev->host, broken))
-		dev->host->broken(dev, text);
+		(dev->host->broken)(dev, text);
 }
 
 /* [any] Nanoseconds of the clock that timers use; monotonic. */

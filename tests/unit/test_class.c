@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Class tables, which are hostile: handed over by pointer, right ones first, then with one thing wrong at a time. */
+#include "core/device/plugin.h"
+
+#include "tests/unit/support.h"
+
+#include <backplane/plugin.h>
+
+#include <errno.h>
+
+static int no_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **ret)
+{
+	(void)dev, (void)cfg, (void)ret;
+	return -EIO;
+}
+
+static int no_access(void *self, const struct bp_access *access, uint64_t *val)
+{
+	(void)self, (void)access, (void)val;
+	return 0;
+}
+
+static void nothing(void *self)
+{
+	(void)self;
+}
+
+static const struct bp_param params[] = {
+	{ .name = "base", .type = BP_P_ADDRESS },
+	{ .name = "line", .type = BP_P_UINT },
+	{ .name = "bases", .type = BP_P_ADDRESS, .flags = BP_P_REPEATED },
+};
+
+static struct bp_range ranges[17];
+static struct bp_irq irqs[17];
+static struct bp_device_class class;
+
+static int class_setup(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ranges); i++)
+		ranges[i] = (struct bp_range){ .space = BP_MMIO, .length = 8, .widths = BP_W32 };
+	memset(irqs, 0, sizeof(irqs));
+	class = (struct bp_device_class){
+		BP_DEVICE_CLASS_INIT,
+		.name = "hostile",
+		.summary = "table in memory",
+		BP_PARAMS(params),
+		.range_stride = sizeof(ranges[0]),
+		.range_count = 1,
+		.ranges = ranges,
+		.irq_stride = sizeof(irqs[0]),
+		.irq_count = 1,
+		.irqs = irqs,
+		.create = no_create,
+		.access = no_access,
+		.reset = nothing,
+		.destroy = nothing,
+	};
+	return 0;
+}
+
+static void accept_class(void)
+{
+	struct plugin_class copy;
+	struct err err = ERR_NONE;
+
+	if (class_copy(&class, &copy, &err) < 0)
+		fail_msg("%s", err.text);
+	class_free(&copy);
+}
+
+static void refuse_class(const char *sentence)
+{
+	struct plugin_class copy = { .decl = { .name = (char *)0x1 } };
+	struct err err = ERR_NONE;
+
+	assert_int_equal(class_copy(&class, &copy, &err), -EINVAL);
+	assert_string_equal(err.text, sentence);
+	/* Nothing has been written. */
+	assert_ptr_equal(copy.decl.name, (char *)0x1);
+}
+
+static void a_class_is_copied(void **state)
+{
+	char name[] = "hostile", hid[] = "ACME0001";
+	struct plugin_class copy;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	class.name = name;
+	class.hid = hid;
+	class.range_count = 16;
+	class.irq_count = 16;
+	ranges[3].base_param = "base";
+	irqs[5].line_param = "line";
+	assert_int_equal(class_copy(&class, &copy, &err), 0);
+	/* What the plugin does with its table afterwards does not matter. */
+	memset(&class, 0xa5, sizeof(class));
+	memset(ranges, 0xa5, sizeof(ranges));
+	memset(name, 'x', sizeof(name));
+	memset(hid, 'x', sizeof(hid));
+	assert_string_equal(copy.decl.name, "hostile");
+	assert_string_equal(copy.decl.hid, "ACME0001");
+	assert_int_equal(copy.decl.range_count, 16);
+	assert_int_equal(copy.decl.irq_count, 16);
+	assert_string_equal(copy.decl.ranges[3].base_param, "base");
+	assert_null(copy.decl.ranges[4].base_param);
+	assert_string_equal(copy.decl.irqs[5].line_param, "line");
+	assert_int_equal(copy.decl.ranges[15].length, 8);
+	assert_ptr_equal(copy.callbacks.create, no_create);
+	class_free(&copy);
+}
+
+/* The size in a table's first word is all that may be read. Behind it lies a page that nobody may touch. */
+static void a_table_is_read_no_further_than_it_says(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t head[] = { 8, BP_CLASS_DEVICE };
+	struct plugin_class copy;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	assert_true(pages != MAP_FAILED);
+	assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
+	for (uint32_t size = 8; size < sizeof(class); size += 8) {
+		uint8_t *table = pages + page - size;
+
+		memcpy(table, &class, size);
+		head[0] = size;
+		memcpy(table, head, sizeof(head));
+		assert_int_equal(class_copy(table, &copy, &err), -EINVAL);
+	}
+	memcpy(pages + page - sizeof(class), &class, sizeof(class));
+	assert_int_equal(class_copy(pages + page - sizeof(class), &copy, &err), 0);
+	class_free(&copy);
+	munmap(pages, 2 * page);
+}
+
+static void sizes_and_kinds(void **state)
+{
+	char sentence[128];
+
+	(void)state;
+	class.size = 0;
+	refuse_class("it has a class table of 0 bytes, which is too small");
+	class.size = sizeof(class) - 1;
+	snprintf(sentence, sizeof(sentence), "it has a class table of %zu bytes, which is too small",
+		 sizeof(class) - 1);
+	refuse_class(sentence);
+	class.size = UINT32_MAX;
+	accept_class();
+	class.kind = 0;
+	refuse_class("it has a class of kind 0, which this backplane does not know");
+}
+
+static void names_and_texts(void **state)
+{
+	static const char *const bad[] = {
+		NULL,  "",    "A",   "1a",  "-a",   "a b",
+		"a_b", "a.b", "a/b", "a\n", "\xff", "abcdefghijklmnopqrstuvwxyz012345",
+	};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		class.name = bad[i];
+		refuse_class("a class has no usable name");
+	}
+	class.name = "abcdefghijklmnopqrstuvwxyz01234";
+	accept_class();
+	class.name = "a-1";
+	accept_class();
+	class.summary = NULL;
+	accept_class();
+	memset(text, 'x', sizeof(text));
+	text[200] = 0;
+	class.summary = text;
+	accept_class();
+	text[200] = 'x';
+	text[201] = 0;
+	refuse_class("class \"a-1\": summary, hid or compatible is too long or not printable");
+	class.summary = "two\nlines";
+	refuse_class("class \"a-1\": summary, hid or compatible is too long or not printable");
+	class.summary = "";
+	class.hid = "ABCD12345";
+	refuse_class("class \"a-1\": summary, hid or compatible is too long or not printable");
+	class.hid = "\033[31m";
+	refuse_class("class \"a-1\": summary, hid or compatible is too long or not printable");
+	class.hid = NULL;
+	text[128] = 0;
+	class.compatible = text;
+	refuse_class("class \"a-1\": summary, hid or compatible is too long or not printable");
+	text[127] = 0;
+	accept_class();
+}
+
+static void unknown_facts(void **state)
+{
+	(void)state;
+	class.facts = BP_FACT_I8042 | BP_FACT_VGA | BP_FACT_RTC;
+	accept_class();
+	class.facts = 1u << 3;
+	refuse_class("class \"hostile\": unknown firmware facts 0x8");
+}
+
+#define RANGE_BAD "class \"hostile\": range 0 is malformed"
+
+static void wrong_ranges(void **state)
+{
+	(void)state;
+	class.range_count = 17;
+	refuse_class("class \"hostile\": bad table of ranges");
+	class.range_count = UINT32_MAX;
+	refuse_class("class \"hostile\": bad table of ranges");
+	class.range_count = 1;
+	class.ranges = NULL;
+	refuse_class("class \"hostile\": bad table of ranges");
+	class.ranges = ranges;
+	class.range_stride = 0;
+	refuse_class("class \"hostile\": bad table of ranges");
+	class.range_stride = UINT32_MAX;
+	refuse_class("class \"hostile\": bad table of ranges");
+	class_setup(NULL);
+	ranges[0].flags = 1;
+	refuse_class(RANGE_BAD);
+	class_setup(NULL);
+	ranges[0].length = 0;
+	refuse_class(RANGE_BAD);
+	class_setup(NULL);
+	ranges[0].widths = BP_UNALIGNED;
+	refuse_class(RANGE_BAD);
+	ranges[0].widths = BP_W8 | 1u << 4;
+	refuse_class(RANGE_BAD);
+	class_setup(NULL);
+	ranges[0].space = 3;
+	refuse_class(RANGE_BAD);
+	ranges[0].space = BP_PIO;
+	refuse_class("class \"hostile\": range 0 is of ports and has no parameter for its base");
+	ranges[0].base_param = "line";
+	refuse_class("class \"hostile\": \"line\" is not a parameter of type address");
+	ranges[0].base_param = "bases";
+	refuse_class("class \"hostile\": \"bases\" is not a parameter of type address");
+	ranges[0].base_param = "\033[31m";
+	refuse_class("class \"hostile\": a range or interrupt names an unusable parameter");
+	ranges[0].base_param = "base";
+	accept_class();
+	/* A class without ranges may do without an answer. */
+	class.range_count = 0;
+	class.ranges = NULL;
+	class.access = NULL;
+	accept_class();
+}
+
+static void wrong_interrupts(void **state)
+{
+	(void)state;
+	class.irq_count = 17;
+	refuse_class("class \"hostile\": bad table of interrupts");
+	class.irq_count = 1;
+	class.irqs = NULL;
+	refuse_class("class \"hostile\": bad table of interrupts");
+	class.irqs = irqs;
+	class.irq_stride = sizeof(irqs[0]) - 1;
+	refuse_class("class \"hostile\": bad table of interrupts");
+	class.irq_stride = sizeof(irqs[0]);
+	irqs[0].flags = 1;
+	refuse_class("class \"hostile\": interrupt 0 is malformed");
+	irqs[0].flags = 0;
+	irqs[0].line_param = "base";
+	refuse_class("class \"hostile\": \"base\" is not a parameter of type uint");
+	irqs[0].line_param = "nothing";
+	refuse_class("class \"hostile\": \"nothing\" is not a parameter of type uint");
+}
+
+/* Tables of a later version have longer rows; what we know of them is at their beginning. */
+static void longer_rows(void **state)
+{
+	static struct {
+		struct bp_range range;
+		uint64_t later[3];
+	} rows[2];
+	struct plugin_class copy;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		rows[i].range = (struct bp_range){ .space = BP_MMIO, .length = 8 * (i + 1), .widths = BP_W32 };
+		memset(rows[i].later, 0xff, sizeof(rows[i].later));
+	}
+	class.ranges = &rows[0].range;
+	class.range_stride = sizeof(rows[0]);
+	class.range_count = 2;
+	assert_int_equal(class_copy(&class, &copy, &err), 0);
+	assert_int_equal(copy.decl.ranges[0].length, 8);
+	assert_int_equal(copy.decl.ranges[1].length, 16);
+	class_free(&copy);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, class_setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_class_is_copied), TEST(a_table_is_read_no_further_than_it_says),
+		TEST(sizes_and_kinds),   TEST(names_and_texts),
+		TEST(unknown_facts),     TEST(wrong_ranges),
+		TEST(wrong_interrupts),  TEST(longer_rows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
