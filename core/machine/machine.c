@@ -300,6 +300,7 @@ void machine_stop(struct machine *machine)
 		unclaimed += machine->vcpus[i].reader.unclaimed;
 	}
 	if (ran)
-		log_info("the guest made %" PRIu64 " exits to user space, and %" PRIu64 " accesses that nobody answered", exits,
-			 unclaimed);
+		log_info("the guest made %" PRIu64 " exits to user space, and %" PRIu64
+			 " accesses that nobody answered",
+			 exits, unclaimed);
 }

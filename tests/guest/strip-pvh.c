@@ -65,8 +65,7 @@ static unsigned int strip_image(unsigned char *image, uint64_t size)
 		if (header.e_phoff > size || at > size || size - at < sizeof(segment))
 			break;
 		memcpy(&segment, image + at, sizeof(segment));
-		if (segment.p_type != PT_NOTE || segment.p_offset > size ||
-		    segment.p_filesz > size - segment.p_offset)
+		if (segment.p_type != PT_NOTE || segment.p_offset > size || segment.p_filesz > size - segment.p_offset)
 			continue;
 		found += strip_notes(image + segment.p_offset, segment.p_filesz);
 	}

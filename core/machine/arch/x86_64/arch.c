@@ -26,8 +26,8 @@
 #define BOOT_TR                 0x20
 
 /* Where a processor begins after a reset. */
-#define RESET_IP 0xfff0
-#define RESET_CS 0xf000
+#define RESET_IP                0xfff0
+#define RESET_CS                0xf000
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
 #define MSR_MTRR_DEF_TYPE       0x2ffu
@@ -183,7 +183,8 @@ void arch_vcpu_dump(int vcpu_fd, uint32_t index, const struct gmem *mem)
 		  sregs.ss.selector, sregs.ds.selector, sregs.es.selector);
 #undef HEX16
 	if (regs.rip == RESET_IP && sregs.cs.selector == RESET_CS) {
-		log_error("  these are the values after a reset: on AMD processors a triple fault does not leave others");
+		log_error(
+		    "  these are the values after a reset: on AMD processors a triple fault does not leave others");
 		return;
 	}
 	dump_code(vcpu_fd, regs.rip, mem);
