@@ -16,6 +16,7 @@ int cmd_check(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_plugins(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /* What the commands on a configuration file share: options, file, plan. */
@@ -35,6 +36,11 @@ void cli_file_close(struct cli_file *file);
 
 /* One line on stderr, whatever the log level is. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* One line that says what is wrong with the command's arguments, or with the option for which getopt_long() has just returned
+ * '?' or ':'. CLI_USAGE. */
+int cli_usage(const char *command, const char *problem);
+int cli_bad_option(char **argv, int option);
 
 /* Exactly `count` arguments and no options but --help, which is answered. CLI_OK, another status, or -1 as above. */
 int cli_plain_args(int argc, char **argv, int count, const char *help);

@@ -40,20 +40,20 @@ void cli_error(const char *format, ...)
 	fprintf(stderr, "%s\n", text);
 }
 
-static int usage(const char *command, const char *problem)
+int cli_usage(const char *command, const char *problem)
 {
 	cli_error("backplane %s: %s; see `backplane %s --help`", command, problem, command);
 	return CLI_USAGE;
 }
 
-static int bad_option(char **argv, int option)
+int cli_bad_option(char **argv, int option)
 {
 	char problem[200];
 	const char *text = argv[optind - 1];
 
 	snprintf(problem, sizeof(problem),
 		 option == ':' ? "option \"%.100s\" needs a value" : "unknown option \"%.100s\"", text);
-	return usage(argv[0], problem);
+	return cli_usage(argv[0], problem);
 }
 
 static int read_options(struct cli_file *file, int argc, char **argv, const char *help)
@@ -70,18 +70,18 @@ static int read_options(struct cli_file *file, int argc, char **argv, const char
 			break;
 		case OPTION_LOG_LEVEL:
 			if (log_level_parse(optarg, &level) < 0)
-				return usage(argv[0], "--log-level is one of error, warning, info, debug");
+				return cli_usage(argv[0], "--log-level is one of error, warning, info, debug");
 			log_set_level(level);
 			break;
 		case OPTION_HELP:
 			fputs(help, stdout);
 			return -1;
 		default:
-			return bad_option(argv, option);
+			return cli_bad_option(argv, option);
 		}
 	if (argc - optind != 1)
-		return usage(argv[0], argc == optind ? "a configuration file is missing"
-						     : "one configuration file, not several");
+		return cli_usage(argv[0], argc == optind ? "a configuration file is missing"
+							 : "one configuration file, not several");
 	file->path = argv[optind];
 	return CLI_OK;
 }
@@ -123,11 +123,11 @@ int cli_plain_args(int argc, char **argv, int count, const char *help)
 	optind = 1;
 	while ((option = getopt_long(argc, argv, ":", plain_options, NULL)) != -1) {
 		if (option != OPTION_HELP)
-			return bad_option(argv, option);
+			return cli_bad_option(argv, option);
 		fputs(help, stdout);
 		return -1;
 	}
 	if (argc - optind != count)
-		return usage(argv[0], argc - optind < count ? "an argument is missing" : "too many arguments");
+		return cli_usage(argv[0], argc - optind < count ? "an argument is missing" : "too many arguments");
 	return CLI_OK;
 }
