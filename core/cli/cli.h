@@ -17,6 +17,7 @@ int cmd_plan(int argc, char **argv);
 int cmd_plugins(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_keys(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /* What the commands on a configuration file share: options, file, plan. */
@@ -44,5 +45,15 @@ int cli_bad_option(char **argv, int option);
 
 /* Exactly `count` arguments and no options but --help, which is answered. CLI_OK, another status, or -1 as above. */
 int cli_plain_args(int argc, char **argv, int count, const char *help);
+
+/* What the commands that describe keys print: text for people, or the source of a manual page. */
+enum cli_format { CLI_TEXT, CLI_SCDOC };
+
+/* The same for a command with the option --format. */
+int cli_format_args(int argc, char **argv, int count, const char *help, enum cli_format *ret_format);
+
+/* A heading, "class serial: 16550A serial port", and the keys below it, to standard output. 0, or -ENOMEM. */
+void keys_print_heading(const char *kind, const char *name, const char *summary, enum cli_format format);
+int keys_print(const struct schema *schema, enum cli_format format, struct err *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_HELP };
+enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_FORMAT, OPTION_HELP };
 
 static const struct option file_options[] = {
 	{ "set", required_argument, NULL, OPTION_SET },
@@ -21,6 +21,12 @@ static const struct option file_options[] = {
 };
 
 static const struct option plain_options[] = {
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 },
+};
+
+static const struct option format_options[] = {
+	{ "format", required_argument, NULL, OPTION_FORMAT },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 },
 };
@@ -116,18 +122,37 @@ void cli_file_close(struct cli_file *file)
 	free(file->sets);
 }
 
-int cli_plain_args(int argc, char **argv, int count, const char *help)
+static int read_args(int argc, char **argv, int count, const char *help, const struct option *options,
+		     enum cli_format *ret_format)
 {
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, ":", plain_options, NULL)) != -1) {
-		if (option != OPTION_HELP)
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+		switch (option) {
+		case OPTION_FORMAT:
+			if (strcmp(optarg, "text") != 0 && strcmp(optarg, "scdoc") != 0)
+				return cli_usage(argv[0], "--format is one of text, scdoc");
+			*ret_format = optarg[0] == 's' ? CLI_SCDOC : CLI_TEXT;
+			break;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return -1;
+		default:
 			return cli_bad_option(argv, option);
-		fputs(help, stdout);
-		return -1;
-	}
+		}
 	if (argc - optind != count)
 		return cli_usage(argv[0], argc - optind < count ? "an argument is missing" : "too many arguments");
 	return CLI_OK;
+}
+
+int cli_plain_args(int argc, char **argv, int count, const char *help)
+{
+	return read_args(argc, argv, count, help, plain_options, NULL);
+}
+
+int cli_format_args(int argc, char **argv, int count, const char *help, enum cli_format *ret_format)
+{
+	*ret_format = CLI_TEXT;
+	return read_args(argc, argv, count, help, format_options, ret_format);
 }
