@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_HELP };
+enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_FORMAT, OPTION_HELP };
 
 static const struct option file_options[] = {
 	{ "set", required_argument, NULL, OPTION_SET },
@@ -21,6 +21,12 @@ static const struct option file_options[] = {
 };
 
 static const struct option plain_options[] = {
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 },
+};
+
+static const struct option format_options[] = {
+	{ "format", required_argument, NULL, OPTION_FORMAT },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 },
 };
@@ -40,20 +46,20 @@ void cli_error(const char *format, ...)
 	fprintf(stderr, "%s\n", text);
 }
 
-static int usage(const char *command, const char *problem)
+int cli_usage(const char *command, const char *problem)
 {
 	cli_error("backplane %s: %s; see `backplane %s --help`", command, problem, command);
 	return CLI_USAGE;
 }
 
-static int bad_option(char **argv, int option)
+int cli_bad_option(char **argv, int option)
 {
 	char problem[200];
 	const char *text = argv[optind - 1];
 
 	snprintf(problem, sizeof(problem),
 		 option == ':' ? "option \"%.100s\" needs a value" : "unknown option \"%.100s\"", text);
-	return usage(argv[0], problem);
+	return cli_usage(argv[0], problem);
 }
 
 static int read_options(struct cli_file *file, int argc, char **argv, const char *help)
@@ -70,18 +76,18 @@ static int read_options(struct cli_file *file, int argc, char **argv, const char
 			break;
 		case OPTION_LOG_LEVEL:
 			if (log_level_parse(optarg, &level) < 0)
-				return usage(argv[0], "--log-level is one of error, warning, info, debug");
+				return cli_usage(argv[0], "--log-level is one of error, warning, info, debug");
 			log_set_level(level);
 			break;
 		case OPTION_HELP:
 			fputs(help, stdout);
 			return -1;
 		default:
-			return bad_option(argv, option);
+			return cli_bad_option(argv, option);
 		}
 	if (argc - optind != 1)
-		return usage(argv[0], argc == optind ? "a configuration file is missing"
-						     : "one configuration file, not several");
+		return cli_usage(argv[0], argc == optind ? "a configuration file is missing"
+							 : "one configuration file, not several");
 	file->path = argv[optind];
 	return CLI_OK;
 }
@@ -116,18 +122,37 @@ void cli_file_close(struct cli_file *file)
 	free(file->sets);
 }
 
-int cli_plain_args(int argc, char **argv, int count, const char *help)
+static int read_args(int argc, char **argv, int count, const char *help, const struct option *options,
+		     enum cli_format *ret_format)
 {
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, ":", plain_options, NULL)) != -1) {
-		if (option != OPTION_HELP)
-			return bad_option(argv, option);
-		fputs(help, stdout);
-		return -1;
-	}
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+		switch (option) {
+		case OPTION_FORMAT:
+			if (strcmp(optarg, "text") != 0 && strcmp(optarg, "scdoc") != 0)
+				return cli_usage(argv[0], "--format is one of text, scdoc");
+			*ret_format = optarg[0] == 's' ? CLI_SCDOC : CLI_TEXT;
+			break;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return -1;
+		default:
+			return cli_bad_option(argv, option);
+		}
 	if (argc - optind != count)
-		return usage(argv[0], argc - optind < count ? "an argument is missing" : "too many arguments");
+		return cli_usage(argv[0], argc - optind < count ? "an argument is missing" : "too many arguments");
 	return CLI_OK;
+}
+
+int cli_plain_args(int argc, char **argv, int count, const char *help)
+{
+	return read_args(argc, argv, count, help, plain_options, NULL);
+}
+
+int cli_format_args(int argc, char **argv, int count, const char *help, enum cli_format *ret_format)
+{
+	*ret_format = CLI_TEXT;
+	return read_args(argc, argv, count, help, format_options, ret_format);
 }

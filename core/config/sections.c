@@ -55,3 +55,14 @@ int sections_boot(struct schema **ret, struct err *err)
 {
 	return schema_copy(boot_params, sizeof(boot_params[0]), COUNT(boot_params), ret, err);
 }
+
+const struct section *sections_all(size_t *ret_count)
+{
+	static const struct section sections[] = {
+		{ .name = "machine", .summary = "processors and memory", .schema = sections_machine },
+		{ .name = "boot", .summary = "what the guest starts with", .schema = sections_boot },
+	};
+
+	*ret_count = COUNT(sections);
+	return sections;
+}

@@ -11,4 +11,14 @@
 int sections_machine(struct schema **ret, struct err *err);
 int sections_boot(struct schema **ret, struct err *err);
 
+/* One of them, as `backplane keys` and the manual list it. */
+struct section {
+	const char *name;
+	const char *summary; /* one line, no capital, no full stop */
+	int (*schema)(struct schema **ret, struct err *err);
+};
+
+/* All that have a schema, in the order of the manual. Static. */
+const struct section *sections_all(size_t *ret_count);
+
 #endif

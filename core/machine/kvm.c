@@ -69,7 +69,7 @@ static int open_device(struct err *err)
 	}
 }
 
-int kvm_open(struct kvm *kvm, struct err *err)
+int kvm_open_any(struct kvm *kvm, struct err *err)
 {
 	int r;
 
@@ -87,11 +87,6 @@ int kvm_open(struct kvm *kvm, struct err *err)
 		r = err_set(err, -ENODEV, KVM_DEVICE " speaks KVM API version %d, not %d", r, KVM_API_VERSION_WANT);
 		goto fail;
 	}
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (!kvm_capability(kvm, needed[i].number)) {
-			r = err_set(err, -ENODEV, "this host's KVM lacks %s", needed[i].name);
-			goto fail;
-		}
 	r = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (r < (int)sizeof(struct kvm_run)) {
 		r = err_set(err, -ENODEV, "this host's KVM reports a vCPU page of %d bytes", r);
@@ -106,6 +101,26 @@ int kvm_open(struct kvm *kvm, struct err *err)
 fail:
 	kvm_close(kvm);
 	return r;
+}
+
+int kvm_open(struct kvm *kvm, struct err *err)
+{
+	int r = kvm_open_any(kvm, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!kvm_capability(kvm, needed[i].number)) {
+			kvm_close(kvm);
+			return err_set(err, -ENODEV, "this host's KVM lacks %s", needed[i].name);
+		}
+	return 0;
+}
+
+void kvm_each_needed(const struct kvm *kvm, void (*fn)(const char *name, int value, void *arg), void *arg)
+{
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		fn(needed[i].name, kvm_capability(kvm, needed[i].number), arg);
 }
 
 #if defined(__x86_64__)
@@ -145,6 +160,9 @@ int kvm_create_vm(struct kvm *kvm, struct err *err)
 	do
 		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (kvm->vm_fd < 0 && errno == EINTR);
+	if (kvm->vm_fd < 0 && errno == EBUSY)
+		return err_set(err, -EBUSY,
+			       "another hypervisor on this host has taken the processor's virtualization: end it");
 	if (kvm->vm_fd < 0)
 		return err_sys(err, -errno, "KVM_CREATE_VM");
 #if defined(__x86_64__)

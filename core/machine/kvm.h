@@ -23,6 +23,12 @@ struct kvm {
 /* Opens /dev/kvm and checks version and capabilities, by name. -ENOENT, -EACCES and the like come with what to do. */
 int kvm_open(struct kvm *kvm, struct err *err);
 
+/* The same without a look at the capabilities, for whoever wants to know about each of them. */
+int kvm_open_any(struct kvm *kvm, struct err *err);
+
+/* Calls fn for each capability that kvm_open() asks for, with its value, 0 if this KVM lacks it. */
+void kvm_each_needed(const struct kvm *kvm, void (*fn)(const char *name, int value, void *arg), void *arg);
+
 /* Makes the VM with in-kernel interrupt controllers and no PIT. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 

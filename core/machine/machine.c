@@ -118,7 +118,7 @@ static int power_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t wi
 	return 0;
 }
 
-static int make_vcpus(struct machine *machine, uint32_t count, struct err *err)
+static int make_vcpus(struct machine *machine, uint32_t count, bool quiet, struct err *err)
 {
 	size_t bytes = count * sizeof(struct vcpu);
 
@@ -135,6 +135,7 @@ static int make_vcpus(struct machine *machine, uint32_t count, struct err *err)
 		if (r < 0)
 			return r;
 		machine->vcpu_count++;
+		machine->vcpus[i].quiet = quiet;
 		r = arch_vcpu_setup(&machine->kvm, machine->vcpus[i].fd, i, count, err);
 		if (r < 0)
 			return r;
@@ -177,7 +178,7 @@ int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine
 	r = memory_attach(&machine->memory, &machine->kvm, err);
 	if (r < 0)
 		goto fail;
-	r = make_vcpus(machine, spec->vcpus, err);
+	r = make_vcpus(machine, spec->vcpus, spec->quiet, err);
 	if (r < 0)
 		goto fail;
 	/* What was reserved under that name is now answered. */
@@ -256,6 +257,14 @@ int machine_boot(struct machine *machine, struct boot_image *image, struct firmw
 	return arch_vcpu_boot(machine->vcpus[0].fd, &entry, err);
 }
 
+int machine_boot_code(struct machine *machine, const void *code, size_t bytes, uint64_t gpa, struct err *err)
+{
+	struct boot_entry entry;
+	int r = boot_place_code(&machine->memory.map, gpa, code, bytes, &entry, err);
+
+	return r < 0 ? r : arch_vcpu_boot(machine->vcpus[0].fd, &entry, err);
+}
+
 int machine_start(struct machine *machine, struct err *err)
 {
 	int r = vcpu_signal_setup(err);
@@ -303,4 +312,12 @@ void machine_stop(struct machine *machine)
 		log_info("the guest made %" PRIu64 " exits to user space, and %" PRIu64
 			 " accesses that nobody answered",
 			 exits, unclaimed);
+}
+
+const char *machine_crash_text(const struct machine *machine)
+{
+	for (uint32_t i = 0; i < machine->vcpu_count; i++)
+		if (machine->vcpus[i].crash[0])
+			return machine->vcpus[i].crash;
+	return "";
 }

@@ -4,10 +4,10 @@
  * and as nodes of the firmware description.
  *
  *   state     entered by                    allowed then
- *   made      machine_new                   machine_irq_fd, machine_mem, machine_boot
- *   booted    machine_boot                  machine_start
+ *   made      machine_new                   machine_irq_fd, machine_mem, machine_boot, machine_boot_code
+ *   booted    machine_boot, or _boot_code   machine_start
  *   running   machine_start                 machine_end (any thread), machine_end_fd
- *   stopped   machine_stop                  machine_free
+ *   stopped   machine_stop                  machine_crash_text, machine_free
  * machine_free is allowed in every state. All but machine_end belong to the main thread.
  */
 #ifndef MACHINE_MACHINE_H
@@ -34,6 +34,7 @@ enum machine_end {
 struct machine_spec {
 	uint32_t vcpus;        /* 1 to MACHINE_VCPUS_MAX */
 	uint64_t memory_bytes; /* multiple of 4096 */
+	bool quiet;            /* a crash is told by machine_crash_text() alone: nothing is logged */
 };
 
 /* Whether this host can give such a machine at all, without making anything. */
@@ -64,6 +65,10 @@ int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err);
  * vCPU's registers. */
 int machine_boot(struct machine *machine, struct boot_image *image, struct firmware *firmware, struct err *err);
 
+/* The same for a guest without a kernel: `bytes` of 64-bit code at `gpa`, where the first vCPU begins, with the first 4 GiB
+ * mapped to themselves. There are no firmware tables. */
+int machine_boot_code(struct machine *machine, const void *code, size_t bytes, uint64_t gpa, struct err *err);
+
 /* One thread per vCPU. */
 int machine_start(struct machine *machine, struct err *err);
 
@@ -75,5 +80,8 @@ enum machine_end machine_end_reason(const struct machine *machine);
 
 /* Ends the guest if it runs, and returns when no vCPU thread exists any more. */
 void machine_stop(struct machine *machine);
+
+/* What made the guest crash, one line; "" if nothing did. After machine_stop() only. */
+const char *machine_crash_text(const struct machine *machine);
 
 #endif

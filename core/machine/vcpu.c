@@ -115,14 +115,17 @@ static void exit_mmio(struct vcpu *vcpu)
 
 static void crash(struct vcpu *vcpu, const char *text)
 {
-	log_error("%s", text);
-	arch_vcpu_dump(vcpu->fd, vcpu->index, machine_mem(vcpu->machine));
+	snprintf(vcpu->crash, sizeof(vcpu->crash), "%s", text);
+	if (!vcpu->quiet) {
+		log_error("%s", text);
+		arch_vcpu_dump(vcpu->fd, vcpu->index, machine_mem(vcpu->machine));
+	}
 	machine_end(vcpu->machine, MACHINE_CRASH);
 }
 
 static void exit_internal_error(struct vcpu *vcpu)
 {
-	char text[256];
+	char text[VCPU_CRASH_MAX];
 
 	snprintf(text, sizeof(text),
 		 "vCPU %" PRIu32 ": this KVM cannot run the guest's code: it gave up emulating an instruction "
@@ -133,7 +136,7 @@ static void exit_internal_error(struct vcpu *vcpu)
 
 static void exit_fail_entry(struct vcpu *vcpu)
 {
-	char text[256];
+	char text[VCPU_CRASH_MAX];
 
 	snprintf(text, sizeof(text),
 		 "vCPU %" PRIu32 ": the processor refused to enter the guest (KVM_EXIT_FAIL_ENTRY, reason 0x%" PRIx64

@@ -14,6 +14,8 @@
 
 struct machine;
 
+#define VCPU_CRASH_MAX 256
+
 struct vcpu {
 	struct bus_reader reader; /* first: it is aligned to a cache line */
 	struct machine *machine;
@@ -23,7 +25,9 @@ struct vcpu {
 	int fd;
 	bool started;
 	pthread_t thread;
-	uint64_t exits; /* to user space, written by the thread */
+	uint64_t exits;             /* to user space, written by the thread */
+	char crash[VCPU_CRASH_MAX]; /* why the guest could not go on, written by the thread; or empty */
+	bool quiet;                 /* it is not logged */
 };
 
 /* Makes vCPU `index` and joins the bus. */

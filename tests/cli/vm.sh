@@ -80,3 +80,14 @@ plain_user() { # ARG...
 		"$BP_TMP/copy/backplane" "$@"
 	fi
 }
+
+# Runs a command in a mount namespace where /dev has nothing but null and what DEVICE makes.
+in_dev() { # DEVICE COMMAND [ARG]...
+	[[ $(id -u) = 0 ]] || skip_case "needs root, for a /dev of its own"
+	unshare -m true 2>/dev/null || skip_case "no mount namespaces here"
+	# shellcheck disable=SC2016 # for the inner shell
+	DEVICE=$1 unshare -m bash -c '
+		mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/null c 1 3 && { echo >/dev/null; } 2>/dev/null || exit 99
+		eval "$DEVICE" || exit 99
+		exec "$@"' - "${@:2}"
+}

@@ -32,24 +32,17 @@ void payload_interrupt(uint64_t vector);
 #define APIC_SPURIOUS       0xf0u
 #define APIC_ICR            0x300u
 #define APIC_ICR_HIGH       0x310u
-#define APIC_TIMER          0x320u
-#define APIC_TIMER_COUNT    0x380u
-#define APIC_TIMER_DIVIDE   0x3e0u
 #define APIC_MSR            0x800u /* + register / 16 */
 #define SPURIOUS_VECTOR     0xffu
 #define SPURIOUS_ENABLE     0x100u
 #define ICR_INIT            0xc4500u /* to all but this CPU, edge, assert */
 #define ICR_STARTUP         0xc4600u
-#define ICR_SELF            0x44000u
 #define ICR_PENDING         0x1000u
-#define TIMER_DIVIDE_BY_1   0xbu
 
 #define PAGE_PRESENT_WRITE  3u
 #define PAGE_LARGE          0x80u
 #define PAGE_ENTRIES        512
 #define LARGE_PAGE          UINT64_C(0x200000)
-#define CR4_OSFXSR          (1u << 9)
-#define CR4_OSXMMEXCPT      (1u << 10)
 
 #define SELECTOR_CODE       0x10
 #define NOWHERE             (UINT64_C(1) << 39) /* an address that no page table has */
@@ -67,9 +60,6 @@ struct gate {
 };
 
 static struct gate gates[256];
-static uint64_t new_pml4[PAGE_ENTRIES] __attribute__((aligned(4096)));
-static uint64_t new_pdpt[PAGE_ENTRIES] __attribute__((aligned(4096)));
-static uint64_t new_directory[PAGE_ENTRIES] __attribute__((aligned(4096)));
 static uint64_t high_directory[PAGE_ENTRIES] __attribute__((aligned(4096)));
 static volatile struct payload_shared *const shared = (volatile struct payload_shared *)(uintptr_t)PAYLOAD_SHARED;
 static volatile uint64_t interrupts; /* all that have come */
@@ -458,87 +448,6 @@ static void run_script(void)
 	}
 }
 
-static void stage_begin(enum payload_stage stage)
-{
-	report(PAYLOAD_SAYS_STAGE + stage);
-}
-
-static void stage_check(enum payload_stage stage, bool right)
-{
-	if (right)
-		return;
-	report(PAYLOAD_SAYS_WRONG + stage);
-	power_off();
-}
-
-static void stage_sse(void)
-{
-	static const uint32_t numbers[4] __attribute__((aligned(16))) = { 1, 2, 0xffffffff, 4 };
-	uint32_t sums[4] __attribute__((aligned(16)));
-	uint64_t cr4;
-
-	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
-	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 | CR4_OSFXSR | CR4_OSXMMEXCPT));
-	__asm__ volatile("movdqa %1, %%xmm0; paddd %%xmm0, %%xmm0; movdqa %%xmm0, %0" : "=m"(sums) : "m"(numbers));
-	stage_check(PAYLOAD_STAGE_SSE, sums[0] == 2 && sums[1] == 4 && sums[2] == 0xfffffffe && sums[3] == 8);
-}
-
-static void stage_cmpxchg16b(void)
-{
-	static uint64_t pair[2] __attribute__((aligned(16))) = { 1, 2 };
-	uint64_t a = 1, d = 2;
-	bool equal;
-
-	__asm__ volatile("lock cmpxchg16b %1; setz %0"
-			 : "=q"(equal), "+m"(pair), "+a"(a), "+d"(d)
-			 : "b"(UINT64_C(3)), "c"(UINT64_C(4))
-			 : "cc");
-	stage_check(PAYLOAD_STAGE_CMPXCHG16B, equal && pair[0] == 3 && pair[1] == 4);
-}
-
-/* New page tables, with a page where there was none, which is at one address first, and then at another. */
-static void stage_paging(void)
-{
-	const uint64_t *pml4 = (const uint64_t *)(uintptr_t)(read_cr3() & ~(uint64_t)0xfff);
-	uint64_t first = 2 * LARGE_PAGE, second = 3 * LARGE_PAGE;
-
-	store(first, 8, 111);
-	store(second, 8, 222);
-	new_pml4[0] = pml4[0];
-	new_pml4[1] = (uintptr_t)new_pdpt | PAGE_PRESENT_WRITE;
-	new_pdpt[0] = (uintptr_t)new_directory | PAGE_PRESENT_WRITE;
-	new_directory[0] = first | PAGE_LARGE | PAGE_PRESENT_WRITE;
-	__asm__ volatile("movq %0, %%cr3" : : "r"((uintptr_t)new_pml4) : "memory");
-	stage_check(PAYLOAD_STAGE_PAGING, load(NOWHERE, 8) == 111);
-	new_directory[0] = second | PAGE_LARGE | PAGE_PRESENT_WRITE;
-	__asm__ volatile("invlpg (%0)" : : "r"(NOWHERE) : "memory");
-	stage_check(PAYLOAD_STAGE_PAGING, load(NOWHERE, 8) == 222);
-}
-
-static void run_stock(uint32_t cpus)
-{
-	stage_begin(PAYLOAD_STAGE_SSE);
-	stage_sse();
-	stage_begin(PAYLOAD_STAGE_CMPXCHG16B);
-	stage_cmpxchg16b();
-	stage_begin(PAYLOAD_STAGE_PAGING);
-	stage_paging();
-	stage_begin(PAYLOAD_STAGE_IPI);
-	interrupts_enable();
-	ipi(ICR_SELF | PAYLOAD_VECTOR);
-	wait_interrupts(1);
-	stage_begin(PAYLOAD_STAGE_TIMER);
-	apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
-	apic_write(APIC_TIMER, PAYLOAD_VECTOR + 1);
-	apic_write(APIC_TIMER_COUNT, 100000);
-	wait_interrupts(2);
-	stage_check(PAYLOAD_STAGE_TIMER, shared->interrupts[PAYLOAD_VECTOR + 1] == 1);
-	stage_begin(PAYLOAD_STAGE_SMP);
-	what = DO_HALT;
-	start_cpus(cpus);
-	stage_begin(PAYLOAD_STAGE_END);
-}
-
 /* Whether the text at `at` begins with `word`; *ret_rest is what follows. */
 static bool begins(const char *at, const char *word, const char **ret_rest)
 {
@@ -594,8 +503,6 @@ void payload_main(const uint8_t *boot_params)
 		what = is_case(cmdline, "smp") ? DO_REPORT : DO_CPUID;
 		start_cpus(cpus);
 		payload_cpu();
-	} else if (is_case(cmdline, "stock")) {
-		run_stock(cpus);
 	} else if (is_case(cmdline, "spin") || is_case(cmdline, "halt")) {
 		what = is_case(cmdline, "spin") ? DO_SPIN : DO_HALT;
 		start_cpus(cpus);

@@ -8,7 +8,6 @@
  *   case=NAME   script    carries out the operations in the shared page, then powers off
  *               smp       starts all CPUs; each reports its APIC id and halts; powers off when all have
  *               cpuid     the same, but each CPU writes what CPUID says into its place in the shared page
- *               stock     what a stock kernel needs, in the stages below, then powers off
  *               spin, halt                on all CPUs, for ever
  *               poweroff, reset, triple   the last one is a page fault without handlers for it, or for what follows
  *   cpus=N      how many CPUs there are (1)
@@ -30,21 +29,8 @@
 #define PAYLOAD_SAYS_READY 0x10000000u /* about to spin, to halt, or to wait for interrupts */
 #define PAYLOAD_SAYS_CPU   0x20000000u /* + APIC id */
 #define PAYLOAD_SAYS_IRQ   0x30000000u /* + vector: an interrupt has been taken */
-#define PAYLOAD_SAYS_STAGE 0x40000000u /* + a stage, which begins */
-#define PAYLOAD_SAYS_WRONG 0x50000000u /* + a stage, which had a wrong result; powers off */
 #define PAYLOAD_SAYS_FAULT 0x60000000u /* + vector: an exception that nobody expected; powers off */
 #define PAYLOAD_SAYS_MASK  0xf0000000u
-
-enum payload_stage {
-	PAYLOAD_STAGE_NONE,
-	PAYLOAD_STAGE_SSE,
-	PAYLOAD_STAGE_CMPXCHG16B,
-	PAYLOAD_STAGE_PAGING,
-	PAYLOAD_STAGE_IPI,
-	PAYLOAD_STAGE_TIMER,
-	PAYLOAD_STAGE_SMP,
-	PAYLOAD_STAGE_END,
-};
 
 /* Interrupt vectors that devices may use: the handler counts, reports, and signals the end of interrupt. */
 #define PAYLOAD_VECTOR 0x50u

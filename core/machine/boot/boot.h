@@ -84,6 +84,11 @@ int boot_open(const struct boot_spec *spec, struct boot_image **ret, enum boot_b
  * large as boot_open() was told (-EFAULT). 0, or -errno with a message that names the file. */
 int boot_place(struct boot_image *image, const struct boot_machine *machine, struct boot_entry *ret, struct err *err);
 
+/* Without an image: copies `bytes` of 64-bit code to `gpa`, and begins at its first byte. 0, or -errno with a message if it
+ * does not fit into RAM. */
+int boot_place_code(const struct gmem *mem, uint64_t gpa, const void *code, size_t bytes, struct boot_entry *ret,
+		    struct err *err);
+
 /* NULL is fine. */
 void boot_close(struct boot_image *image);
 

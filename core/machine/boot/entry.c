@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the first vCPU needs in memory whichever protocol the kernel uses: a GDT, and for long mode
- * page tables that map the first 4 GiB to themselves. Called by linux.c and pvh.c.
+ * page tables that map the first 4 GiB to themselves. Called by linux.c and pvh.c. Code without a
+ * kernel around it needs no more.
  */
 #include "core/machine/boot/image.h"
 
 #include "core/machine/layout.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* Intel SDM, volume 3, 3.4.5: flat, present, and marked as accessed, so that the processor has no
  * reason to write into the table. */
@@ -76,5 +78,21 @@ int boot_entry_place(const struct gmem *mem, enum boot_mode mode, struct boot_en
 		.gdt_gpa = LAYOUT_GDT,
 		.gdt_bytes = sizeof(gdt),
 	};
+	return 0;
+}
+
+int boot_place_code(const struct gmem *mem, uint64_t gpa, const void *code, size_t bytes, struct boot_entry *ret,
+		    struct err *err)
+{
+	struct boot_entry entry;
+	int r = boot_entry_place(mem, BOOT_MODE_LONG_64, &entry, err);
+
+	if (r < 0)
+		return r;
+	r = gmem_write(mem, gpa, code, bytes);
+	if (r < 0)
+		return err_set(err, r, "no RAM for %zu bytes of code at 0x%" PRIx64, bytes, gpa);
+	entry.rip = gpa;
+	*ret = entry;
 	return 0;
 }
