@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The host table's entries for parameters: a plugin's view of its checked values. [main], inside of validate and create; the
- * views are freed after that. Asking wrongly is the plugin's error: it is reported, and the answer is empty.
+ * The host table's entries for parameters: a plugin's view of its checked values. [main]. A plugin uses its views in validate and
+ * create; they stay until the device goes, so that one that keeps them breaks nothing. Asking wrongly is the plugin's error: it is
+ * reported, and the answer is empty.
  */
 #include "core/device/internal.h"
 

@@ -158,7 +158,6 @@ static int create(struct device *device, struct err *err)
 		r = callbacks->create(&device->head, cfg, &self);
 		device_leave_main(before);
 	}
-	device_cfg_close(device);
 	if (r < 0) {
 		if (device->error.text[0])
 			return err_set(err, r, "%s", device->error.text);
@@ -183,6 +182,7 @@ static void dismantle(struct device *device)
 {
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		stream_free(device->streams[i]);
+	device_cfg_close(device);
 	device_loop_destroy(&device->loop);
 	pthread_mutex_destroy(&device->lock);
 	pthread_mutex_destroy(&device->pin_lock);

@@ -33,7 +33,7 @@
 #define PAYLOAD_SAYS_MASK  0xf0000000u
 
 /* Interrupt vectors that devices may use: the handler counts, reports, and signals the end of interrupt. */
-#define PAYLOAD_VECTOR 0x50u
+#define PAYLOAD_VECTOR     0x50u
 
 enum payload_op_kind {
 	PAYLOAD_OP_END,

@@ -26,8 +26,8 @@
 #define BP_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 #endif
 
-/* The ABI that these headers describe. While the major version is 0 a minor version may still change the meaning of an
- * earlier one; from 1.0 on a plugin built against 1.x loads in every later 1.y. */
+/* The ABI that these headers describe. Minor versions only append, so a plugin built against 0.x loads in a later 0.y; but until
+ * 1.0 a major version may end with any release. From 1.0 on a plugin built against 1.x loads in every later 1.y. */
 #define BP_ABI_MAJOR 0
 #define BP_ABI_MINOR 1
 
