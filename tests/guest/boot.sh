@@ -45,7 +45,7 @@ boot_case() {
 	timeout 150 "$BP_BUILD/backplane" run --log-level error "$BP_TMP/boot.cfg" </dev/null >"$log" 2>&1 || status=$?
 	cat "$log"
 	[[ $status = 0 ]] || fail "exit status $status"
-	[[ $(guest_value done "$log") = 1 ]] || fail "the guest's report is not complete"
+	[[ $(guest_value "done" "$log") = 1 ]] || fail "the guest's report is not complete"
 	cpus=$(guest_value cpus "$log")
 	[[ $cpus = "$vcpus" ]] || fail "the guest sees $cpus CPUs, not $vcpus"
 	case $memory in *G) mib=$(( ${memory%G} * 1024 )) ;; *M) mib=${memory%M} ;; esac
@@ -53,4 +53,17 @@ boot_case() {
 	(( seen <= mib && seen >= mib * 88 / 100 - 48 )) || fail "the guest sees $seen MiB of $mib"
 	warnings=$(unknown_warnings "$log")
 	[[ -z $warnings ]] || fail "unexplained kernel messages: $warnings"
+}
+
+# boot_all FLAVOUR: all combinations, a point each.
+boot_all() {
+	local flavour=$1 format n memory formats=(pvh bzimage elf64) vcpus=(1 2 4) memories=(128M 512M 3G 5G)
+	plan $(( ${#formats[@]} * ${#vcpus[@]} * ${#memories[@]} ))
+	for format in "${formats[@]}"; do
+		for n in "${vcpus[@]}"; do
+			for memory in "${memories[@]}"; do
+				run_case "$flavour-$format-$n-$memory" boot_case "$flavour" "$format" "$n" "$memory"
+			done
+		done
+	done
 }
