@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-int fd_memfd(const char *name, uint64_t bytes)
+static int make_memfd(const char *name, uint64_t bytes, unsigned int flags)
 {
-	FD_AUTO int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	FD_AUTO int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
 
 	if (fd < 0)
 		return -errno;
@@ -20,6 +21,16 @@ int fd_memfd(const char *name, uint64_t bytes)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return -errno;
 	return fd_take(&fd);
+}
+
+int fd_memfd(const char *name, uint64_t bytes)
+{
+	return make_memfd(name, bytes, 0);
+}
+
+int fd_memfd_huge(const char *name, uint64_t bytes)
+{
+	return make_memfd(name, bytes, MFD_HUGETLB | MFD_HUGE_2MB);
 }
 
 int fd_event(void)

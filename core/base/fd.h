@@ -46,6 +46,9 @@ static inline int fd_take(int *fd)
 /* An anonymous file of `bytes`, sealed against growing, shrinking and more seals. The fd, or -errno. */
 int fd_memfd(const char *name, uint64_t bytes);
 
+/* The same of huge pages of 2 MiB, of which `bytes` is a multiple. They are set aside when it is mapped, not before. */
+int fd_memfd_huge(const char *name, uint64_t bytes);
+
 /* An eventfd, non-blocking and close-on-exec. The fd, or -errno. */
 int fd_event(void);
 /* Adds 1; wakes whoever waits. Never blocks. */

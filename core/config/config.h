@@ -32,7 +32,7 @@ struct config {
 	struct tree *tree;
 	struct schema *machine_schema;
 	struct schema *boot_schema;
-	struct values *machine; /* vcpus, memory */
+	struct values *machine; /* vcpus, memory, hugepages, prefault */
 	struct values *boot;    /* kernel, initrd, cmdline */
 	size_t device_count;
 	struct config_device *devices; /* in the order of the file */

@@ -22,6 +22,18 @@ static const struct bp_param machine_params[] = {
 	    .max = TIB,
 	    .help = "size of the guest's memory",
 	},
+	{
+	    .name = "hugepages",
+	    .type = BP_P_BOOL,
+	    .def = "false",
+	    .help = "back the guest's memory with the host's 2 MiB huge pages",
+	},
+	{
+	    .name = "prefault",
+	    .type = BP_P_BOOL,
+	    .def = "false",
+	    .help = "take all of the guest's memory from the host before the guest starts",
+	},
 };
 
 static const struct bp_param boot_params[] = {

@@ -43,9 +43,27 @@ static int reserved_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t
 	return 0;
 }
 
+static struct memory_spec memory_of(const struct machine_spec *spec)
+{
+	return (struct memory_spec){
+		.bytes = spec->memory_bytes,
+		.hugepages = spec->hugepages,
+		.prefault = spec->prefault,
+	};
+}
+
 int machine_check(const struct machine_spec *spec, struct err *err)
 {
-	return memory_check(spec->memory_bytes, err);
+	const struct memory_spec memory = memory_of(spec);
+
+	return memory_check(&memory, err);
+}
+
+int machine_check_hugepages(const struct machine_spec *spec, struct err *err)
+{
+	const struct memory_spec memory = memory_of(spec);
+
+	return memory_check_hugepages(&memory, err);
 }
 
 /* The tables for a machine of that many vCPUs; the caller frees their data. */
@@ -155,6 +173,7 @@ int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine
 		.ctx = machine,
 		.owner = "power",
 	};
+	const struct memory_spec memory = memory_of(spec);
 	int r;
 
 	if (!machine)
@@ -172,7 +191,7 @@ int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine
 	r = kvm_create_vm(&machine->kvm, err);
 	if (r < 0)
 		goto fail;
-	r = memory_create(&machine->memory, spec->memory_bytes, err);
+	r = memory_create(&machine->memory, &memory, err);
 	if (r < 0)
 		goto fail;
 	r = memory_attach(&machine->memory, &machine->kvm, err);

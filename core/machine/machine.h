@@ -33,12 +33,17 @@ enum machine_end {
 
 struct machine_spec {
 	uint32_t vcpus;        /* 1 to MACHINE_VCPUS_MAX */
-	uint64_t memory_bytes; /* multiple of 4096 */
+	uint64_t memory_bytes; /* multiple of 4096; of MEMORY_HUGE_BYTES with huge pages */
+	bool hugepages;        /* memory in the host's huge pages */
+	bool prefault;         /* memory is taken from the host when the machine is made */
 	bool quiet;            /* a crash is told by machine_crash_text() alone: nothing is logged */
 };
 
 /* Whether this host can give such a machine at all, without making anything. */
 int machine_check(const struct machine_spec *spec, struct err *err);
+
+/* The same for huge pages, if it is to have them: how many are missing, and what to do. They can be gone a moment later. */
+int machine_check_hugepages(const struct machine_spec *spec, struct err *err);
 
 /* Whether firmware tables can be made of the description, without making anything. Sets its vcpus and addresses. */
 int machine_check_firmware(const struct machine_spec *spec, struct firmware *firmware, struct err *err);

@@ -53,6 +53,8 @@ static int plan_machine(struct plan *plan, struct err *err)
 
 	plan->machine.vcpus = (uint32_t)values_number(section, "vcpus", 1);
 	plan->machine.memory_bytes = values_number(section, "memory", 0);
+	plan->machine.hugepages = values_number(section, "hugepages", 0);
+	plan->machine.prefault = values_number(section, "prefault", 0);
 	if (plan->machine.memory_bytes % PAGE) {
 		err_set(err, -EINVAL, "it is not a multiple of 4K");
 		return fail_at(section, "memory", -EINVAL, err);
@@ -60,6 +62,9 @@ static int plan_machine(struct plan *plan, struct err *err)
 	r = machine_check(&plan->machine, err);
 	if (r < 0)
 		return fail_at(section, "memory", r, err);
+	r = machine_check_hugepages(&plan->machine, err);
+	if (r < 0)
+		return fail_at(section, "hugepages", r, err);
 	return machine_reserve(&plan->machine, plan->bus, err);
 }
 
