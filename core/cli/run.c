@@ -31,6 +31,8 @@ static void block_signals(void)
 	sigaddset(&signals, SIGCONT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* If our parent ignored it, we would not be told how a child ended. */
+	signal(SIGCHLD, SIG_DFL);
 }
 
 static int status_of(enum machine_end end)

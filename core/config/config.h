@@ -33,7 +33,7 @@ struct config {
 	struct schema *machine_schema;
 	struct schema *boot_schema;
 	struct values *machine; /* vcpus, memory, hugepages, prefault */
-	struct values *boot;    /* kernel, initrd, cmdline */
+	struct values *boot;    /* kernel, unpack, initrd, cmdline */
 	size_t device_count;
 	struct config_device *devices; /* in the order of the file */
 };

@@ -44,6 +44,12 @@ static const struct bp_param boot_params[] = {
 	    .help = "kernel image that the guest starts with",
 	},
 	{
+	    .name = "unpack",
+	    .type = BP_P_BOOL,
+	    .def = "false",
+	    .help = "unpack a bzImage on the host, once, instead of in each guest",
+	},
+	{
 	    .name = "initrd",
 	    .type = BP_P_FILE,
 	    .help = "initial RAM disk for the kernel",

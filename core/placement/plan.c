@@ -8,6 +8,7 @@
 #include "core/config/report.h"
 #include "core/machine/arch/x86_64/arch.h"
 #include "core/machine/layout.h"
+#include "core/placement/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +69,8 @@ static int plan_machine(struct plan *plan, struct err *err)
 	return machine_reserve(&plan->machine, plan->bus, err);
 }
 
-static int plan_boot(struct plan *plan, struct err *err)
+/* Opens kernel and initrd; the kernel is `kernel_fd`, which is taken over, or if that is -1 the one in the configuration. */
+static int open_image(const struct plan *plan, int kernel_fd, struct boot_image **ret, struct err *err)
 {
 	const struct values *section = plan->config->boot;
 	FREE_AUTO char *kernel = NULL;
@@ -90,13 +92,55 @@ static int plan_boot(struct plan *plan, struct err *err)
 
 	if (r == 0 && initrd_value)
 		r = config_resolve_path(&initrd_value->place, initrd_value->text, &initrd);
-	if (r < 0)
+	if (r < 0) {
+		fd_close(kernel_fd);
 		return err_sys(err, r, "boot");
+	}
 	spec.kernel = kernel;
 	spec.initrd = initrd;
-	r = boot_open(&spec, &plan->image, &blame, err);
+	r = boot_open_fd(&spec, kernel_fd, ret, &blame, err);
 	if (r < 0)
 		return fail_at(section, blamed[blame], r, err);
+	return 0;
+}
+
+static int cannot_unpack(const struct plan *plan, int error, struct err *err)
+{
+	err_prefix(err, "cannot unpack \"%s\": ", boot_image_kernel_name(plan->image));
+	return fail_at(plan->config->boot, "kernel", error, err);
+}
+
+static int plan_boot(struct plan *plan, struct err *err)
+{
+	int r = open_image(plan, -1, &plan->image, err);
+
+	if (r < 0)
+		return r;
+	/* An ELF kernel is what unpacking would give. */
+	plan->unpack =
+	    values_number(plan->config->boot, "unpack", 0) && boot_image_kind(plan->image) == BOOT_BZIMAGE_64;
+	if (!plan->unpack)
+		return 0;
+	r = unpack_check(boot_image_kernel_fd(plan->image), err);
+	return r < 0 ? cannot_unpack(plan, r, err) : 0;
+}
+
+int plan_unpack(struct plan *plan, struct err *err)
+{
+	struct boot_image *image = NULL;
+	int fd, r;
+
+	if (!plan->unpack)
+		return 0;
+	fd = unpack_kernel(boot_image_kernel_fd(plan->image), err);
+	if (fd < 0)
+		return cannot_unpack(plan, fd, err);
+	r = open_image(plan, fd, &image, err);
+	if (r < 0)
+		return r;
+	boot_close(plan->image);
+	plan->image = image;
+	plan->unpack = false;
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct plan {
 	size_t device_count;
 	struct plan_device *devices;
 	struct boot_image *image;
+	bool unpack;              /* the image is a bzImage that plan_unpack() is to unpack */
 	struct firmware firmware; /* its nodes are below */
 	struct firmware_node *nodes;
 };
@@ -38,6 +39,10 @@ struct plan {
 /* Works the plan out. -errno with one line that names file and line. */
 int plan_make(const struct config *config, struct store *store, struct plan **ret, struct err *err);
 void plan_free(struct plan *plan); /* NULL is fine */
+
+/* Puts an unpacked kernel in the place of a packed one, where the configuration asks for it. It is the one step of a plan that
+ * makes something (a file in the cache), so only `run` takes it, before all else. -errno with one line. */
+int plan_unpack(struct plan *plan, struct err *err);
 
 /* Tables for people: the machine, address map, interrupts, firmware nodes. */
 void plan_print(const struct plan *plan, FILE *out);

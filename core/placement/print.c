@@ -46,7 +46,8 @@ void plan_print(const struct plan *plan, FILE *out)
 
 	text_format_size(plan->machine.memory_bytes, memory);
 	fprintf(out, "MACHINE\n%-8s  %" PRIu32 "\n%-8s  %s\n%-8s  %s\n", "vcpus", plan->machine.vcpus, "memory", memory,
-		"kernel", boot_kind_name(boot_image_kind(plan->image)));
+		"kernel",
+		plan->unpack ? "bzImage, unpacked before it starts" : boot_kind_name(boot_image_kind(plan->image)));
 	fprintf(out, "\nADDRESS MAP\n%-6s  %-37s  %-10s  %s\n", "space", "range", "widths", "owner");
 	bus_each(plan->bus, print_claim, out);
 	print_lines(plan, out);

@@ -129,6 +129,10 @@ int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 	if (!vm)
 		return err_sys(err, -ENOMEM, "VM");
 	vm->plan = plan;
+	/* First, while this process has neither threads nor guest memory: it starts another one. */
+	r = plan_unpack(plan, err);
+	if (r < 0)
+		goto fail;
 	vm->devices = calloc(plan->device_count + 1, sizeof(struct device *));
 	r = vm->devices ? bus_new(&vm->bus) : -ENOMEM;
 	if (r < 0) {

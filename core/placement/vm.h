@@ -14,7 +14,7 @@
 
 struct vm;
 
-/* Carries the plan out, up to the point where the guest could start. Takes the devices' values from the plan. -errno with one
+/* Carries the plan out, the unpacking of its kernel included, up to the point where the guest could start. Takes the devices' values from the plan. -errno with one
  * line; everything that was made is gone then. */
 int vm_new(struct plan *plan, struct vm **ret, struct err *err);
 void vm_free(struct vm *vm); /* NULL is fine */

@@ -4,12 +4,13 @@
 # For tests that boot Debian's kernels: boots one with the serial console alone and checks what it says of itself.
 # Sourced after tests/lib.sh.
 
-# kernel_image FLAVOUR FORMAT: the file to boot. Formats: bzimage, pvh (ELF with the note), elf64 (ELF without it).
+# kernel_image FLAVOUR FORMAT: the file to boot. Formats: bzimage, unpacked (the same, by
+# boot.unpack), pvh (ELF with the note), elf64 (ELF without it).
 kernel_image() {
 	local dir
 	dir=$("$BP_SRC/tests/guest/fetch-kernel" "$1")
 	case $2 in
-	bzimage) echo "$dir/vmlinuz" ;;
+	bzimage | unpacked) echo "$dir/vmlinuz" ;;
 	pvh) echo "$dir/vmlinux" ;;
 	elf64)
 		"$BP_BUILD/tests/guest/strip-pvh" "$dir/vmlinux" "$BP_TMP/$1-elf64"
@@ -28,22 +29,25 @@ unknown_warnings() { # FILE
 }
 
 # boot_case FLAVOUR FORMAT VCPUS MEMORY: powers off with status 0 after it has seen all CPUs and all memory, with no
-# unexplained warning. The kernel keeps some memory for itself: 12 % and 48 MiB are more than any of ours takes.
+# unexplained warning. BOOT_CACHE is the cache for unpacked kernels, if it is set, and BOOT_LOG the log level. The kernel keeps some memory for itself: 12 % and 48 MiB are more than any of ours takes.
 boot_case() {
-	local flavour=$1 format=$2 vcpus=$3 memory=$4 kernel log mib seen cpus warnings status=0
+	local flavour=$1 format=$2 vcpus=$3 memory=$4 kernel log mib seen cpus warnings config boot='' status=0
 	kernel=$(kernel_image "$flavour" "$format")
 	log=$BP_TMP/$flavour-$format-$vcpus-$memory.log
-	cat >"$BP_TMP/boot.cfg" <<-END
+	config=${log%.log}.cfg
+	[[ $format != unpacked ]] || boot='unpack = true;'
+	cat >"$config" <<-END
 		machine = { vcpus = $vcpus; memory = "$memory"; };
 		boot = {
-			kernel = "$kernel";
+			kernel = "$kernel"; $boot
 			initrd = "$BP_BUILD/guest/initrd.img";
 			cmdline = "console=ttyS0 quiet bp.script=/report.sh";
 		};
 		devices = ( { plugin = "serial"; id = "console"; } );
 	END
-	timeout 150 "$BP_BUILD/backplane" run --log-level error "$BP_TMP/boot.cfg" </dev/null >"$log" 2>&1 || status=$?
-	cat "$log"
+	BACKPLANE_CACHE=${BOOT_CACHE:-$BP_TMP/cache} timeout 150 \
+		"$BP_BUILD/backplane" run --log-level "${BOOT_LOG:-error}" "$config" </dev/null >"$log" 2>"${log%.log}.err" || status=$?
+	cat "$log" "${log%.log}.err"
 	[[ $status = 0 ]] || fail "exit status $status"
 	[[ $(guest_value "done" "$log") = 1 ]] || fail "the guest's report is not complete"
 	cpus=$(guest_value cpus "$log")

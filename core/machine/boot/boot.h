@@ -80,6 +80,11 @@ enum boot_blame { BOOT_BLAME_NONE, BOOT_BLAME_KERNEL, BOOT_BLAME_INITRD, BOOT_BL
  * is written on failure only. Strings of `spec` are copied. */
 int boot_open(const struct boot_spec *spec, struct boot_image **ret, enum boot_blame *ret_blame, struct err *err);
 
+/* The same with a kernel that is open already, for reading; the path in `spec` only names it in messages. The descriptor is
+ * taken over, also on failure. */
+int boot_open_fd(const struct boot_spec *spec, int kernel_fd, struct boot_image **ret, enum boot_blame *ret_blame,
+		 struct err *err);
+
 /* Copies everything; may be called again, for a guest that starts anew. Guest memory must be as
  * large as boot_open() was told (-EFAULT). 0, or -errno with a message that names the file. */
 int boot_place(struct boot_image *image, const struct boot_machine *machine, struct boot_entry *ret, struct err *err);
@@ -93,6 +98,9 @@ int boot_place_code(const struct gmem *mem, uint64_t gpa, const void *code, size
 void boot_close(struct boot_image *image);
 
 enum boot_kind boot_image_kind(const struct boot_image *image);
+/* The file that the kernel is read from, and its name in messages; they are the image's. */
+int boot_image_kernel_fd(const struct boot_image *image);
+const char *boot_image_kernel_name(const struct boot_image *image);
 /* "bzImage, 64-bit entry", "ELF, PVH entry", "ELF, 64-bit entry" */
 const char *boot_kind_name(enum boot_kind kind);
 

@@ -34,15 +34,21 @@ static const char *type_name(mode_t mode)
 
 int boot_file_open(int dir_fd, const char *path, struct boot_file *ret, struct err *err)
 {
+	int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return err_sys(err, -errno, "cannot open \"%s\"", path);
+	return boot_file_take(fd, path, ret, err);
+}
+
+int boot_file_take(int open_fd, const char *path, struct boot_file *ret, struct err *err)
+{
 	FREE_AUTO char *name = strdup(path);
-	FD_AUTO int fd = -1;
+	FD_AUTO int fd = open_fd;
 	struct stat st;
 
 	if (!name)
 		return err_set(err, -ENOMEM, "out of memory");
-	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return err_sys(err, -errno, "cannot open \"%s\"", path);
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, -errno, "cannot examine \"%s\"", path);
 	if (!S_ISREG(st.st_mode))

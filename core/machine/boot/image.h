@@ -61,6 +61,8 @@ struct boot_image {
 /* 0 and a file to be closed with boot_file_close(), or -errno with a message: missing, unreadable,
  * not a regular file, empty. */
 int boot_file_open(int dir_fd, const char *path, struct boot_file *ret, struct err *err);
+/* The same with a descriptor that is open; `path` only names it. It is taken over, also on failure. */
+int boot_file_take(int fd, const char *path, struct boot_file *ret, struct err *err);
 void boot_file_close(struct boot_file *file);
 /* Whether the file had [offset, offset + bytes) when it was opened: 0, or -ENOEXEC with a message
  * in which `what` ("its setup header ends") is what goes beyond it. */

@@ -84,6 +84,7 @@ static int open_kernel(struct boot_image *image, struct err *err)
 	return err_set(err, -ENOEXEC, "\"%s\" is neither a bzImage nor an ELF kernel", image->kernel.name);
 }
 
+/* The kernel comes from the file that is in the image already, or else from its path. */
 static int open_parts(struct boot_image *image, const struct boot_spec *spec, enum boot_blame *ret_blame,
 		      struct err *err)
 {
@@ -98,9 +99,11 @@ static int open_parts(struct boot_image *image, const struct boot_spec *spec, en
 	image->low_ram_bytes = spec->low_ram_bytes;
 
 	*ret_blame = BOOT_BLAME_KERNEL;
-	r = boot_file_open(spec->dir_fd, spec->kernel, &image->kernel, err);
-	if (r < 0)
-		return r;
+	if (image->kernel.fd < 0) {
+		r = boot_file_open(spec->dir_fd, spec->kernel, &image->kernel, err);
+		if (r < 0)
+			return r;
+	}
 	r = open_kernel(image, err);
 	if (r < 0)
 		return r;
@@ -127,18 +130,28 @@ static int open_parts(struct boot_image *image, const struct boot_spec *spec, en
 
 int boot_open(const struct boot_spec *spec, struct boot_image **ret, enum boot_blame *ret_blame, struct err *err)
 {
-	enum boot_blame blame = BOOT_BLAME_NONE;
+	return boot_open_fd(spec, -1, ret, ret_blame, err);
+}
+
+int boot_open_fd(const struct boot_spec *spec, int kernel_fd, struct boot_image **ret, enum boot_blame *ret_blame,
+		 struct err *err)
+{
+	enum boot_blame blame = BOOT_BLAME_KERNEL;
 	struct boot_image *image;
-	int r;
+	int r = 0;
 
 	image = calloc(1, sizeof(*image));
 	if (!image) {
+		fd_close(kernel_fd);
 		*ret_blame = BOOT_BLAME_NONE;
 		return err_set(err, -ENOMEM, "out of memory");
 	}
 	image->kernel.fd = -1;
 	image->initrd.fd = -1;
-	r = open_parts(image, spec, &blame, err);
+	if (kernel_fd >= 0)
+		r = boot_file_take(kernel_fd, spec->kernel, &image->kernel, err);
+	if (r == 0)
+		r = open_parts(image, spec, &blame, err);
 	if (r < 0) {
 		boot_close(image);
 		*ret_blame = blame;
@@ -204,6 +217,16 @@ void boot_close(struct boot_image *image)
 enum boot_kind boot_image_kind(const struct boot_image *image)
 {
 	return image->kind;
+}
+
+int boot_image_kernel_fd(const struct boot_image *image)
+{
+	return image->kernel.fd;
+}
+
+const char *boot_image_kernel_name(const struct boot_image *image)
+{
+	return image->kernel.name;
 }
 
 const char *boot_kind_name(enum boot_kind kind)
