@@ -48,6 +48,9 @@ struct bp_param {
 	uint32_t group_stride;
 	uint32_t group_count;
 	const char *help; /* one line, no capital, no full stop; units where there are any */
+	/* Since 0.2. FILE with BP_P_WRITE: the BOOL parameter of the same table that, where it is true, makes the host open the file
+	 * for reading only. Or NULL. */
+	const char *readonly_param;
 };
 
 /* The values of one device or group; made by the host. Valid in validate and create, and no longer. */

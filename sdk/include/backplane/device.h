@@ -6,7 +6,7 @@
  *   [main]  start-up or shut-down; the instance is not reachable from the guest yet, or no longer.
  *   [dev]   the instance's own mutex is held: any thread, but never two at once. A device needs no locks. Never block
  *           here: a callback that runs longer than 10 ms is named in the log.
- *   [work]  a pool thread, without the mutex (reserved).
+ *   [work]  a thread that the host keeps for jobs, without the mutex: it may block, and touches only its job (bp_job()).
  *   [any]   callable from everywhere, from threads of the plugin's own too.
  * The host checks the tag of each call; a breach is reported with the plugin's name and fails with -EDEADLK.
  *
@@ -15,8 +15,10 @@
  *   declared   loading                  nothing; the class table has been copied
  *   checked    validate == 0 or absent  create
  *   created    create == 0              start, destroy
- *   running    start == 0 or absent     access, reset, fd, timer and stream callbacks, stop
+ *   running    start == 0 or absent     access, reset, fd, timer, stream and job callbacks, virtio callbacks, quiesce, stop
+ *   quiet      quiesce or absent        save, load, resume, reset, stop
  *   stopped    stop or absent           destroy
+ * A device that is to be restored is loaded after start, in state quiet: start, quiesce, load, resume.
  * destroy is called exactly once if create returned 0, and never otherwise: a create that fails leaves nothing behind.
  */
 #ifndef BACKPLANE_DEVICE_H
@@ -25,6 +27,9 @@
 #include <backplane/config.h>
 
 struct bp_host;
+struct bp_reader;
+struct bp_virtio_class;
+struct bp_writer;
 
 /* One instance, as the host sees it; the plugin passes it back. Its own state is whatever create returned in *ret. */
 struct bp_dev {
@@ -126,6 +131,32 @@ struct bp_device_class {
 	/* [main] Releases the instance. free() will do where the state is one allocation: what is left of fds, timers and
 	 * streams in the host is removed by it, after this and after a create that failed. */
 	void (*destroy)(void *self);
+
+	/* ---- since 0.2 ---- */
+
+	/* A virtio device (<backplane/virtio.h>), or NULL. Its registers, interrupt and firmware node are the host's business: such a
+	 * class has no ranges, irqs, hid, compatible or access. */
+	const struct bp_virtio_class *virtio;
+
+	/* What save writes is of this version; from 1 on if there is a save, else 0. load is told the version of what it reads,
+	 * which may be an older one but never a newer. */
+	uint32_t state_version;
+	uint32_t reserved2;
+
+	/* [dev] Comes to rest: on return nothing is under way that the device would not find again in its saved state, and no fd,
+	 * timer or stream callback follows until resume. Requests and jobs are waited for by the host. Optional. */
+	void (*quiesce)(void *self);
+
+	/* [dev] Writes the state, in quiet only, by bp_put_*() (<backplane/state.h>); changes nothing: saving twice gives the same
+	 * bytes. Optional: a device without it cannot be saved. 0, or -errno through bp_fail(). */
+	int (*save)(void *self, struct bp_writer *writer);
+
+	/* [dev] Takes the state over, in quiet and directly after a reset, by bp_get_*(). What is read is hostile: check it. 0, or
+	 * -errno through bp_fail(): the device is reset then. Needed if there is a save. */
+	int (*load)(void *self, struct bp_reader *reader, uint32_t version);
+
+	/* [dev] Goes on after quiesce. Timers that the state implies are armed, interrupts that it implies raised. Optional. */
+	void (*resume)(void *self);
 };
 
 #define BP_DEVICE_CLASS_INIT   .size = sizeof(struct bp_device_class), .kind = BP_CLASS_DEVICE

@@ -13,8 +13,14 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/uio.h>
 
+struct bp_chain;
+struct bp_io;
+struct bp_io_request;
+struct bp_reader;
 struct bp_stream;
+struct bp_writer;
 
 /* Log levels of bp_log(). */
 #define BP_LOG_ERROR   0u
@@ -39,6 +45,27 @@ typedef void bp_fd_fn(void *arg, int fd, uint32_t events);
 typedef void bp_timer_fn(void *arg, uint32_t timer);
 /* [dev] See bp_stream_listen(). */
 typedef void bp_stream_fn(void *arg, uint32_t events);
+/* [work] The blocking part of a job: touches only what `arg` points to. Its result goes to the bp_job_done_fn. */
+typedef int bp_job_fn(void *arg);
+/* [dev] The job is over. `result` is what the job returned, or -ECANCELED if it never began. */
+typedef void bp_job_done_fn(void *arg, int result);
+
+/* What a device tells the machine by bp_event(), and what `value` means. What follows is the deployer's choice. */
+#define BP_EVENT_PANIC 1u /* the guest says that it has crashed; 0 */
+#define BP_EVENT_CRASH_LOADED \
+	2u /* the guest says that it has crashed and goes on with a kernel that saves its memory; 0 */
+#define BP_EVENT_RESET     3u /* a reset line of the device was pulled; 0 */
+#define BP_EVENT_POWEROFF  4u /* a power switch of the device was thrown; 0 */
+#define BP_EVENT_MARK      5u /* the guest marks a moment of its start; a number that it chose */
+
+/* Clocks of bp_clock(), all in nanoseconds. */
+#define BP_CLOCK_MONOTONIC 1u /* what timers use: bp_clock_ns() */
+#define BP_CLOCK_REAL      2u /* since 1970-01-01 00:00:00 UTC; can be set, so it can jump */
+#define BP_CLOCK_START     3u /* since the program that runs the machine was started; monotonic */
+
+/* Kinds of metrics. */
+#define BP_METRIC_COUNTER  1u /* only grows, by bp_metric_add() */
+#define BP_METRIC_GAUGE    2u /* goes up and down, by bp_metric_set() */
 
 struct bp_host {
 	uint32_t size; /* of the host's table: a plugin built against a later one must look */
@@ -80,6 +107,31 @@ struct bp_host {
 	int (*stream_listen)(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 	int (*stream_read)(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
 	int (*stream_write)(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);
+
+	/* Since 0.2. */
+	int (*stream_size)(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns, uint32_t *ret_rows);
+
+	int (*event)(struct bp_dev *dev, uint32_t event, uint64_t value);
+	uint64_t (*clock)(struct bp_dev *dev, uint32_t clock);
+	int (*job)(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg);
+	int (*metric)(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
+
+	int (*put_uint)(struct bp_writer *writer, uint32_t tag, uint64_t value);
+	int (*put_bytes)(struct bp_writer *writer, uint32_t tag, const void *bytes, size_t count);
+	int (*get_uint)(struct bp_reader *reader, uint32_t tag, uint64_t *ret);
+	int (*get_bytes)(struct bp_reader *reader, uint32_t tag, void *buf, size_t cap);
+
+	int (*virtio_offer)(struct bp_dev *dev, uint64_t features, uint32_t queues);
+	int (*virtio_config_write)(struct bp_dev *dev, uint32_t offset, const void *buf, uint32_t bytes);
+	int (*virtio_config_read)(struct bp_dev *dev, uint32_t offset, void *buf, uint32_t bytes);
+	uint64_t (*chain_left)(struct bp_chain *chain, uint32_t side);
+	size_t (*chain_read)(struct bp_chain *chain, void *buf, size_t bytes);
+	size_t (*chain_write)(struct bp_chain *chain, const void *buf, size_t bytes);
+	int (*chain_take)(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+	void (*chain_complete)(struct bp_chain *chain);
+
+	int (*io_open)(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
+	int (*io_submit)(struct bp_io *io, const struct bp_io_request *request);
 };
 
 /* Whether the host has entry `field`. */
@@ -139,6 +191,56 @@ static inline void __attribute__((format(printf, 2, 3))) bp_broken(struct bp_dev
 static inline uint64_t bp_clock_ns(struct bp_dev *dev)
 {
 	return BP_HOST_CALL(dev, clock_ns, 0, dev);
+}
+
+/* [any] Now, on one of the BP_CLOCK_*; 0 for one that the host does not know. */
+static inline uint64_t bp_clock(struct bp_dev *dev, uint32_t clock)
+{
+	return BP_HOST_CALL(dev, clock, 0, dev, clock);
+}
+
+/* ---- the machine ---- */
+
+/* [dev] Tells the machine of a BP_EVENT_*. Returns at once; what follows (the end of the machine, a restart, nothing) happens
+ * after the callback. -EINVAL for an event that the host does not know. */
+static inline int bp_event(struct bp_dev *dev, uint32_t event, uint64_t value)
+{
+	return BP_HOST_CALL(dev, event, -ENOSYS, dev, event, value);
+}
+
+/* ---- metrics ---- */
+
+/* [main] In create: a number that deployers can watch, under `name` ([a-z][a-z0-9_]*, at most 31 bytes, with its unit at the end
+ * where it has one: "read_bytes"); `help` is one line. Both are copied. *ret_slot is the number, 0 now, and stays until destroy
+ * returns. -EINVAL for a name, kind or help that cannot be, -EEXIST, -ENOSPC beyond 64. Where the host has no metrics, *ret_slot is
+ * left alone: a slot that is NULL takes no values, so a plugin need not look at the result. */
+static inline int bp_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot)
+{
+	return BP_HOST_CALL(dev, metric, -ENOSYS, dev, kind, name, help, ret_slot);
+}
+
+/* [any] */
+static inline void bp_metric_add(uint64_t *slot, uint64_t more)
+{
+	if (slot)
+		__atomic_fetch_add(slot, more, __ATOMIC_RELAXED);
+}
+
+/* [any] */
+static inline void bp_metric_set(uint64_t *slot, uint64_t value)
+{
+	if (slot)
+		__atomic_store_n(slot, value, __ATOMIC_RELAXED);
+}
+
+/* ---- jobs ---- */
+
+/* [main] [dev] In start or later: runs fn(arg) on a thread that may block, then done(arg, result) back on the device. Jobs of a
+ * device run one after the other, in order. done is called exactly once for each, unless the device ends first: stop comes only after
+ * a job that has begun, and what has not begun by then is dropped without done. reset does not end jobs. -ENOSPC beyond 64 that wait. */
+static inline int bp_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg)
+{
+	return BP_HOST_CALL(dev, job, -ENOSYS, dev, fn, done, arg);
 }
 
 /* ---- parameters: [main], in validate and create; `index` counts the values of a REPEATED parameter ---- */

@@ -3,7 +3,7 @@
  * Everything that a backplane plugin includes. Build it with
  *   cc -fPIC -fvisibility=hidden -shared -Wl,-z,defs $(pkg-config --cflags backplane-sdk) -o led.so led.c
  * The parts: abi.h (versions, entry point), config.h (parameters), device.h (classes, threads, lifecycle), host.h (what
- * the host does for a device), stream.h (consoles).
+ * the host does for a device), stream.h (consoles), state.h (saving and loading), virtio.h (virtio devices), io.h (disks).
  */
 #ifndef BACKPLANE_PLUGIN_H
 #define BACKPLANE_PLUGIN_H
@@ -12,6 +12,9 @@
 #include <backplane/config.h>
 #include <backplane/device.h>
 #include <backplane/host.h>
+#include <backplane/io.h>
+#include <backplane/state.h>
 #include <backplane/stream.h>
+#include <backplane/virtio.h>
 
 #endif

@@ -11,8 +11,9 @@
 
 #include <backplane/host.h>
 
-#define BP_STREAM_IN  (1u << 0) /* input has come: bp_stream_read() gives some */
-#define BP_STREAM_OUT (1u << 1) /* there is room again, after a bp_stream_write() that took less than it was given */
+#define BP_STREAM_IN   (1u << 0) /* input has come: bp_stream_read() gives some */
+#define BP_STREAM_OUT  (1u << 1) /* there is room again, after a bp_stream_write() that took less than it was given */
+#define BP_STREAM_SIZE (1u << 2) /* since 0.2: a terminal on the far side has another size: bp_stream_size() tells */
 
 /* [main] Where events go, from start on. Told once per change: IN when bytes arrive while the buffer is empty, also for those
  * that came before start; OUT as described, also when the far side has gone and everything is accepted and dropped. */
@@ -33,6 +34,13 @@ static inline int bp_stream_read(struct bp_dev *dev, struct bp_stream *stream, v
 static inline int bp_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes)
 {
 	return BP_HOST_CALL(dev, stream_write, -ENOSYS, dev, stream, buf, bytes);
+}
+
+/* [main] [dev] Since 0.2: the size of the terminal on the far side, in characters. -ENOTTY if it is none, or does not say. */
+static inline int bp_stream_size(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns,
+				 uint32_t *ret_rows)
+{
+	return BP_HOST_CALL(dev, stream_size, -ENOSYS, dev, stream, ret_columns, ret_rows);
 }
 
 #endif
