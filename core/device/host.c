@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/device/state.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -142,4 +143,10 @@ const struct bp_host device_host = {
 	.stream_listen = host_stream_listen,
 	.stream_read = host_stream_read,
 	.stream_write = host_stream_write,
+	.job = host_job,
+	.metric = host_metric,
+	.put_uint = host_put_uint,
+	.put_bytes = host_put_bytes,
+	.get_uint = host_get_uint,
+	.get_bytes = host_get_bytes,
 };

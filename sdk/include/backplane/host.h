@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/uio.h>
 
 struct bp_chain;
 struct bp_io;
@@ -21,6 +20,7 @@ struct bp_io_request;
 struct bp_reader;
 struct bp_stream;
 struct bp_writer;
+struct iovec; /* <sys/uio.h> */
 
 /* Log levels of bp_log(). */
 #define BP_LOG_ERROR   0u
@@ -47,7 +47,7 @@ typedef void bp_timer_fn(void *arg, uint32_t timer);
 typedef void bp_stream_fn(void *arg, uint32_t events);
 /* [work] The blocking part of a job: touches only what `arg` points to. Its result goes to the bp_job_done_fn. */
 typedef int bp_job_fn(void *arg);
-/* [dev] The job is over. `result` is what the job returned, or -ECANCELED if it never began. */
+/* [dev] The job is over. `result` is what it returned. */
 typedef void bp_job_done_fn(void *arg, int result);
 
 /* What a device tells the machine by bp_event(), and what `value` means. What follows is the deployer's choice. */
@@ -235,9 +235,10 @@ static inline void bp_metric_set(uint64_t *slot, uint64_t value)
 
 /* ---- jobs ---- */
 
-/* [main] [dev] In start or later: runs fn(arg) on a thread that may block, then done(arg, result) back on the device. Jobs of a
- * device run one after the other, in order. done is called exactly once for each, unless the device ends first: stop comes only after
- * a job that has begun, and what has not begun by then is dropped without done. reset does not end jobs. -ENOSPC beyond 64 that wait. */
+/* [main] [dev] In create or later: runs fn(arg) on a thread that may block, then done(arg, result) back on the device, which is told
+ * once it runs. Jobs of a device run one after the other, in order. done is called exactly once for each, unless the device ends
+ * first: stop comes only after a job that has begun, and what has not been told by then is dropped without done. reset does not end
+ * jobs. -ENOSPC beyond 64 at a time, -ESHUTDOWN in stop. */
 static inline int bp_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg)
 {
 	return BP_HOST_CALL(dev, job, -ENOSYS, dev, fn, done, arg);
