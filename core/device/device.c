@@ -208,6 +208,7 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	device->class = spec->class;
 	device->values = spec->values;
 	device->mem = spec->mem;
+	device->vcpus = spec->vcpus;
 	device->place = spec->place;
 	memcpy(device->irq_fds, spec->irq_fds, sizeof(device->irq_fds));
 	device->id = strdup(spec->id);

@@ -36,6 +36,7 @@ struct device_spec {
 	const struct plugin_class *class; /* borrowed; outlives the device */
 	struct values *values;     /* checked and opened; owned by the device from a successful device_new() on */
 	const struct gmem *mem;    /* borrowed */
+	uint32_t vcpus;            /* of the machine */
 	struct device_place place; /* copied */
 	uint64_t bases[CLASS_RANGES_MAX]; /* of the declared ranges, which device_new() claims */
 	int irq_fds[CLASS_IRQS_MAX];      /* eventfds; owned by the device from a successful device_new() on */

@@ -46,6 +46,11 @@ static uint64_t host_clock_ns(struct bp_dev *dev)
 	return clock_now_ns();
 }
 
+static uint64_t host_info(struct bp_dev *dev, uint32_t what)
+{
+	return what == BP_INFO_VCPUS ? device_of(dev)->vcpus : 0;
+}
+
 static int host_claim(struct bp_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret_range)
 {
 	struct device *device = device_of(dev);
@@ -149,4 +154,5 @@ const struct bp_host device_host = {
 	.put_bytes = host_put_bytes,
 	.get_uint = host_get_uint,
 	.get_bytes = host_get_bytes,
+	.info = host_info,
 };

@@ -112,6 +112,7 @@ struct device {
 	const struct plugin_class *class;
 	struct values *values;
 	const struct gmem *mem;
+	uint32_t vcpus;
 	struct device_place place;
 	pthread_mutex_t lock;
 	enum device_state state; /* under lock */

@@ -294,6 +294,7 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.id = id,
 		.class = &subject->class,
 		.mem = &subject->mem,
+		.vcpus = 3,
 		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = subject },
 		.bases = { MMIO_BASE },
 		.irq_fds = { dup(subject->irq_fd) },

@@ -63,6 +63,9 @@ typedef void bp_job_done_fn(void *arg, int result);
 #define BP_CLOCK_REAL      2u /* since 1970-01-01 00:00:00 UTC; can be set, so it can jump */
 #define BP_CLOCK_START     3u /* since the program that runs the machine was started; monotonic */
 
+/* What bp_info() tells. */
+#define BP_INFO_VCPUS      1u /* of the machine */
+
 /* Kinds of metrics. */
 #define BP_METRIC_COUNTER  1u /* only grows, by bp_metric_add() */
 #define BP_METRIC_GAUGE    2u /* goes up and down, by bp_metric_set() */
@@ -132,6 +135,9 @@ struct bp_host {
 
 	int (*io_open)(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
 	int (*io_submit)(struct bp_io *io, const struct bp_io_request *request);
+
+	int (*chain_skip)(struct bp_chain *chain, uint32_t side, uint64_t bytes);
+	uint64_t (*info)(struct bp_dev *dev, uint32_t what);
 };
 
 /* Whether the host has entry `field`. */
@@ -206,6 +212,12 @@ static inline uint64_t bp_clock(struct bp_dev *dev, uint32_t clock)
 static inline int bp_event(struct bp_dev *dev, uint32_t event, uint64_t value)
 {
 	return BP_HOST_CALL(dev, event, -ENOSYS, dev, event, value);
+}
+
+/* [any] A BP_INFO_* of the machine; 0 for what the host does not know. It does not change while the device exists. */
+static inline uint64_t bp_info(struct bp_dev *dev, uint32_t what)
+{
+	return BP_HOST_CALL(dev, info, 0, dev, what);
 }
 
 /* ---- metrics ---- */
