@@ -46,13 +46,15 @@ void device_leave_main(struct device_context before)
 
 uint64_t device_enter(struct device *device, const char *callback)
 {
-	pthread_mutex_lock(&device->lock);
+	lock_take(&device->lock);
 	device_context = (struct device_context){ device, callback, DEVICE_TAG_DEV };
 	return clock_ticks();
 }
 
-static void look_closer(struct device *device, const char *callback, uint64_t ticks)
+/* Out of the way of callbacks that do not take long. */
+static __attribute__((cold, noinline)) void look_closer(struct device *device, uint64_t ticks)
 {
+	const char *callback = device_context.callback;
 	uint64_t ns = clock_now_ns() - epoch.ns, all_ticks = clock_ticks() - epoch.ticks, took_ns;
 
 	if (!all_ticks)
@@ -65,13 +67,14 @@ static void look_closer(struct device *device, const char *callback, uint64_t ti
 
 void device_leave(struct device *device, uint64_t since)
 {
-	uint64_t ticks = clock_ticks() - since;
-	const char *callback = device_context.callback;
+	uint64_t ticks;
 
-	device_context = (struct device_context){ NULL, NULL, DEVICE_TAG_NONE };
-	pthread_mutex_unlock(&device->lock);
+	/* The rest says nothing without a device, but for the name, for a closer look. */
+	device_context.device = NULL;
+	lock_give(&device->lock);
+	ticks = clock_ticks() - since;
 	if (ticks >= QUICK_TICKS)
-		look_closer(device, callback, ticks);
+		look_closer(device, ticks);
 }
 
 bool device_on_tag(struct device *device, bool main, bool dev, const char *function)
@@ -187,7 +190,6 @@ static void dismantle(struct device *device)
 	device_jobs_stop(device);
 	device_jobs_destroy(&device->jobs);
 	device_loop_destroy(&device->loop);
-	pthread_mutex_destroy(&device->lock);
 	pthread_mutex_destroy(&device->pin_lock);
 	free(device->id);
 	free(device);
@@ -201,7 +203,7 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	if (!device)
 		return err_sys(err, -ENOMEM, "cannot create the device");
 	pthread_once(&epoch.once, epoch_set);
-	pthread_mutex_init(&device->lock, NULL);
+	lock_init(&device->lock);
 	pthread_mutex_init(&device->pin_lock, NULL);
 	device_jobs_init(&device->jobs);
 	device->head.host = &device_host;
@@ -287,10 +289,10 @@ void device_stop(struct device *device)
 
 	device_loop_stop(device);
 	device_jobs_stop(device);
-	pthread_mutex_lock(&device->lock);
+	lock_take(&device->lock);
 	ran = device->state == DEVICE_RUNNING || device->state == DEVICE_QUIET;
 	device->state = DEVICE_STOPPED;
-	pthread_mutex_unlock(&device->lock);
+	lock_give(&device->lock);
 	if (ran && device->class->callbacks.stop) {
 		struct device_context before = device_enter_main(device, "stop");
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The instance as the files of core/device share it. `lock` is the instance's mutex: whoever holds it is on the [dev] tag.
+ * The instance as the files of core/device share it. `lock` is the instance's: whoever holds it is on the [dev] tag.
  */
 #ifndef DEVICE_INTERNAL_H
 #define DEVICE_INTERNAL_H
 
+#include "core/base/lock.h"
 #include "core/base/log.h"
 #include "core/device/device.h"
 
@@ -114,7 +115,7 @@ struct device {
 	const struct gmem *mem;
 	uint32_t vcpus;
 	struct device_place place;
-	pthread_mutex_t lock;
+	struct lock lock;
 	enum device_state state; /* under lock */
 	bool broken;             /* under lock */
 	void *self;              /* the plugin's */

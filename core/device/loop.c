@@ -361,10 +361,10 @@ int device_loop_start(struct device *device, struct err *err)
 	int r;
 
 	/* What was due while the device was at rest. */
-	pthread_mutex_lock(&device->lock);
+	lock_take(&device->lock);
 	loop->armed_ns = 0;
 	timers_arm(loop);
-	pthread_mutex_unlock(&device->lock);
+	lock_give(&device->lock);
 	/* Signals are for the main thread and the vCPUs. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -86,6 +86,7 @@ int bus_reader_add(struct bus *bus, struct bus_reader *reader)
 		if (!bus->readers[i]) {
 			bus->readers[i] = reader;
 			reader->bus = bus;
+			reader->hit_generation = 0; /* a former bus may have had the same */
 			r = 0;
 			break;
 		}
@@ -284,19 +285,18 @@ void bus_each(struct bus *bus, void (*fn)(const struct bus_claim *claim, void *a
 	pthread_mutex_unlock(&bus->lock);
 }
 
-static const struct bus_table *reader_enter(struct bus_reader *reader)
+static inline const struct bus_table *reader_enter(struct bus_reader *reader)
 {
-	const struct bus_table *table = atomic_load_explicit(&reader->bus->table, memory_order_acquire);
+	const struct bus *bus = reader->bus;
+	const struct bus_table *table = atomic_load_explicit(&bus->table, memory_order_acquire), *named;
 
-	for (;;) {
-		const struct bus_table *again;
-
-		atomic_store(&reader->using, table);
-		again = atomic_load(&reader->bus->table);
-		if (again == table)
-			return table;
-		table = again;
-	}
+	/* A writer either sees the name, or has published its table before we look again. */
+	do {
+		named = table;
+		atomic_store(&reader->using, named);
+		table = atomic_load(&bus->table);
+	} while (table != named);
+	return table;
 }
 
 static void reader_leave(struct bus_reader *reader)
@@ -304,19 +304,13 @@ static void reader_leave(struct bus_reader *reader)
 	atomic_store_explicit(&reader->using, NULL, memory_order_release);
 }
 
-/* The claim that holds `address`, or NULL. */
-static const struct bus_claim *table_find(struct bus_reader *reader, const struct bus_table *table, uint32_t space,
-					  uint64_t address)
+/* The claim that holds `address`, which becomes the reader's last hit, or NULL. */
+static const struct bus_claim *table_search(struct bus_reader *reader, const struct bus_table *table, uint32_t space,
+					    uint64_t address)
 {
 	size_t low = space == BP_PIO ? 0 : table->pio_count;
 	size_t high = space == BP_PIO ? table->pio_count : table->count;
 
-	if (reader->hit_generation == table->generation) {
-		const struct bus_claim *hit = &table->claims[reader->hit_index];
-
-		if (hit->space == space && address - hit->base < hit->length)
-			return hit;
-	}
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct bus_claim *claim = &table->claims[middle];
@@ -327,23 +321,44 @@ static const struct bus_claim *table_find(struct bus_reader *reader, const struc
 			low = middle + 1;
 		} else {
 			reader->hit_generation = table->generation;
-			reader->hit_index = middle;
+			reader->hit = claim;
 			return claim;
 		}
 	}
 	return NULL;
 }
 
-static bool claim_takes(const struct bus_claim *claim, uint64_t offset, uint32_t width)
+static inline const struct bus_claim *table_find(struct bus_reader *reader, const struct bus_table *table,
+						 uint32_t space, uint64_t address)
 {
-	/* A width that is a power of two is its own bit in the mask; a guest that crosses a page makes others too. */
-	return !(width & (width - 1)) && (claim->widths & width & WIDTHS_ALL) && width <= claim->length &&
-	       offset <= claim->length - width && (!(offset & (width - 1)) || (claim->widths & BP_UNALIGNED));
+	if (reader->hit_generation == table->generation && reader->hit->space == space &&
+	    address - reader->hit->base < reader->hit->length)
+		return reader->hit;
+	return table_search(reader, table, space, address);
 }
 
-static uint64_t width_mask(uint32_t width)
+/* `offset` lies inside of the claim. */
+static inline bool claim_takes(const struct bus_claim *claim, uint64_t offset, uint32_t width)
 {
-	return width >= 8 ? UINT64_MAX : (UINT64_C(1) << (width * 8)) - 1;
+	uint32_t below = width - 1;
+
+	if (!(claim->widths & width & WIDTHS_ALL) || width > claim->length - offset)
+		return false;
+	/* A width that is a power of two is its own bit in the mask; a guest that crosses a page makes others too. */
+	return !((width | offset) & below) || (!(width & below) && (claim->widths & BP_UNALIGNED));
+}
+
+/* Out of the way of accesses that are answered. */
+static __attribute__((cold, noinline)) void access_unclaimed(struct bus_reader *reader, const struct bus_claim *claim,
+							     uint32_t space, uint64_t address, uint32_t width,
+							     bool write, uint64_t *value)
+{
+	reader->unclaimed++;
+	log_limited(LOG_LEVEL_DEBUG, "%s of %" PRIu32 " bytes at %s 0x%" PRIx64 ": %s%s", write ? "write" : "read",
+		    width, space == BP_PIO ? "port" : "address", address,
+		    claim ? "not a width or alignment of " : "nobody answers", claim ? claim->owner : "");
+	if (!write)
+		*value = width >= 8 ? UINT64_MAX : (UINT64_C(1) << (width * 8)) - 1;
 }
 
 void bus_access(struct bus_reader *reader, uint32_t space, uint64_t address, uint32_t width, bool write,
@@ -351,22 +366,20 @@ void bus_access(struct bus_reader *reader, uint32_t space, uint64_t address, uin
 {
 	const struct bus_table *table = reader_enter(reader);
 	const struct bus_claim *claim = table_find(reader, table, space, address);
-	uint64_t mask = width_mask(width);
-	int r = -ENODEV;
 
-	if (write)
-		*value &= mask;
 	if (claim && claim_takes(claim, address - claim->base, width)) {
+		uint64_t mask = UINT64_MAX >> (64 - 8 * width);
+		int r;
+
+		if (write)
+			*value &= mask;
 		inside = reader;
 		r = claim->access(claim->ctx, claim->cookie, address - claim->base, width, write, value);
 		inside = NULL;
+		if (!write)
+			*value = (r < 0 ? UINT64_MAX : *value) & mask;
 	} else {
-		reader->unclaimed++;
-		log_limited(LOG_LEVEL_DEBUG, "%s of %" PRIu32 " bytes at %s 0x%" PRIx64 ": %s%s",
-			    write ? "write" : "read", width, space == BP_PIO ? "port" : "address", address,
-			    claim ? "not a width or alignment of " : "nobody answers", claim ? claim->owner : "");
+		access_unclaimed(reader, claim, space, address, width, write, value);
 	}
 	reader_leave(reader);
-	if (!write)
-		*value = r < 0 ? mask : *value & mask;
 }

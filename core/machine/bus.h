@@ -51,9 +51,9 @@ struct bus_claim {
 /* A thread that makes accesses. Zero it, then bus_reader_add(). Its own cache line: the slot is written on each access. */
 struct bus_reader {
 	_Alignas(64) _Atomic(const struct bus_table *) using;
-	uint64_t hit_generation; /* last hit, valid for the table of that generation only */
-	size_t hit_index;
-	uint64_t unclaimed; /* accesses that nobody, or nobody for this width, answered */
+	uint64_t hit_generation;     /* of the table that the last hit is in; of no other is it looked at */
+	const struct bus_claim *hit; /* borrowed from that table */
+	uint64_t unclaimed;          /* accesses that nobody, or nobody for this width, answered */
 	struct bus *bus;
 };
 
