@@ -51,20 +51,14 @@ void log_set_raw_terminal(bool raw)
 	atomic_store_explicit(&raw_terminal, raw, memory_order_relaxed);
 }
 
-void log_line(enum log_level level, const char *format, ...)
+/* "PREFIXTEXT" in one write. */
+static void write_line(const char *prefix, const char *format, va_list ap)
 {
 	char line[1200];
-	int prefix, length;
+	int start = snprintf(line, sizeof(line), "%s", prefix);
 	size_t end;
-	va_list ap;
 
-	if (level > log_get_level())
-		return;
-	prefix = snprintf(line, sizeof(line), "backplane: %s: ", level_names[level]);
-	va_start(ap, format);
-	length = vsnprintf(line + prefix, sizeof(line) - (size_t)prefix - 2, format, ap);
-	va_end(ap);
-	if (length < 0)
+	if (vsnprintf(line + start, sizeof(line) - (size_t)start - 2, format, ap) < 0)
 		return;
 	end = strlen(line);
 	for (size_t i = 0; i < end; i++)
@@ -80,6 +74,28 @@ void log_line(enum log_level level, const char *format, ...)
 	/* A log that cannot be written has nobody to tell. */
 	if (write(STDERR_FILENO, line, end) < 0)
 		return;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	char prefix[32];
+	va_list ap;
+
+	if (level > log_get_level())
+		return;
+	snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
+	va_start(ap, format);
+	write_line(prefix, format, ap);
+	va_end(ap);
+}
+
+void log_always(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	write_line("", format, ap);
+	va_end(ap);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
