@@ -19,7 +19,7 @@
 
 struct device;
 
-/* What the runtime asks of the place that it runs in. Main thread, but for quit. */
+/* What the runtime asks of the place that it runs in. Main thread, but for quit and event. */
 struct device_place {
 	/* Claims a range whose accesses come back through device_access() with `cookie`. `base` may be BP_BASE_ANY. */
 	int (*claim)(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range, uint64_t base,
@@ -28,6 +28,9 @@ struct device_place {
 	int (*release)(void *ctx, uint32_t space, uint64_t base);
 	/* [any] The user asked on the device's terminal that the VM ends. */
 	void (*quit)(void *ctx);
+	/* [any] The device, whose lock is held, tells of a BP_EVENT_*. Returns at once; what follows happens later, on another
+	 * thread. -EINVAL for an event that is not known. */
+	int (*event)(void *ctx, struct device *device, uint32_t event, uint64_t value);
 	void *ctx;
 };
 

@@ -63,6 +63,9 @@ struct subject {
 	struct place_claim claims[CLAIMS_MAX];
 	int claim_error; /* what the next claim fails with */
 	struct event quit;
+	size_t event_count;
+	uint32_t last_event;
+	uint64_t last_value;
 	struct event done; /* for the test's use */
 	struct err err;
 	char trace[256]; /* names of the callbacks, in order; [main] ones and reset */
@@ -263,6 +266,19 @@ static void place_quit(void *ctx)
 	event_post(&subject->quit);
 }
 
+static int place_event(void *ctx, struct device *device, uint32_t event, uint64_t value)
+{
+	struct subject *subject = ctx;
+
+	MUST(device_id(device) && device == device_of(subject->dev));
+	if (event < BP_EVENT_PANIC || event > BP_EVENT_MARK)
+		return -EINVAL;
+	subject->event_count++;
+	subject->last_event = event;
+	subject->last_value = value;
+	return 0;
+}
+
 static inline size_t claims_held(const struct subject *subject)
 {
 	size_t count = 0;
@@ -295,7 +311,13 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.class = &subject->class,
 		.mem = &subject->mem,
 		.vcpus = 3,
-		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = subject },
+		.place = {
+			.claim = place_claim,
+			.release = place_release,
+			.quit = place_quit,
+			.event = place_event,
+			.ctx = subject,
+		},
 		.bases = { MMIO_BASE },
 		.irq_fds = { dup(subject->irq_fd) },
 	};

@@ -67,6 +67,16 @@ static int probe_clock(struct bp_dev *dev)
 	return bp_clock_ns(dev) ? 0 : -EDEADLK;
 }
 
+static int probe_event(struct bp_dev *dev)
+{
+	return bp_event(dev, BP_EVENT_MARK, 1);
+}
+
+static int probe_any_clock(struct bp_dev *dev)
+{
+	return bp_clock(dev, BP_CLOCK_START) ? 0 : -EDEADLK;
+}
+
 /* It returns nothing: the device must be broken afterwards, or not. */
 static int probe_broken(struct bp_dev *dev)
 {
@@ -290,6 +300,8 @@ static const struct {
 	{ "bp_stream_listen", probe_stream_listen, MAIN, false },
 	{ "bp_stream_read", probe_stream_read, DEV, false },
 	{ "bp_stream_write", probe_stream_write, MAIN | DEV, false },
+	{ "bp_event", probe_event, DEV, false },
+	{ "bp_clock", probe_any_clock, ANY, false },
 	{ "bp_job", probe_job, MAIN | DEV, false },
 	{ "bp_metric", probe_metric, MAIN, false },
 	{ "bp_info", probe_info, ANY, false },
@@ -302,7 +314,7 @@ static const char *const elsewhere[] = {
 	"bp_virtio_config_read", "bp_chain_left",   "bp_chain_read",
 	"bp_chain_write",        "bp_chain_take",   "bp_chain_complete",
 	"bp_chain_skip",         "bp_io_open",      "bp_io_submit",
-	"bp_stream_size",        "bp_event",        "bp_clock",
+	"bp_stream_size",
 };
 
 /* Every entry of the table after its four leading words is a pointer, and stands above. */
