@@ -65,6 +65,8 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 		goto fail_ram;
 	host->ram_bytes = ram_bytes;
 	host->now_ns = FAKEHOST_EPOCH_NS;
+	host->real_ns = FAKEHOST_REAL_NS - FAKEHOST_EPOCH_NS;
+	host->start_ns = 0 - FAKEHOST_EPOCH_NS;
 	host->next_base = MMIO_BASE;
 	host->table = (struct bp_host){
 		.size = sizeof(host->table),
@@ -73,6 +75,8 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	};
 	fake_host_fill(&host->table);
 	fake_cfg_fill(&host->table);
+	fake_machine_fill(&host->table);
+	fake_state_fill(&host->table);
 	*ret = host;
 	return 0;
 
@@ -305,6 +309,7 @@ static void dev_free(struct fakehost_dev *dev)
 	for (size_t i = 0; i < dev->file_count; i++)
 		close(dev->files[i].fd);
 	fake_cfg_free(dev);
+	free(dev->events);
 	free(dev);
 }
 
@@ -355,7 +360,9 @@ int fakehost_create(struct fakehost *host, const struct bp_device_class *class_t
 		at = &(*at)->next;
 	*at = dev;
 	if (!dev->class_table.create || !dev->class_table.destroy || !dev->class_table.reset ||
-	    (dev->class_table.range_count && !dev->class_table.access) || dev->class_table.irq_count > FAKE_IRQS_MAX) {
+	    (dev->class_table.range_count && !dev->class_table.access) || dev->class_table.irq_count > FAKE_IRQS_MAX ||
+	    !dev->class_table.save != !dev->class_table.load ||
+	    !dev->class_table.save != !dev->class_table.state_version) {
 		fake_breach(dev, "the class table is not complete");
 		r = -EINVAL;
 		goto fail_free;
@@ -405,7 +412,7 @@ int fakehost_reset(struct fakehost_dev *dev)
 {
 	struct fake_here before;
 
-	if (dev->state != FAKE_RUNNING)
+	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
 	dev->broken = false;
 	before = fake_enter(dev, FAKE_DEV);
@@ -416,8 +423,9 @@ int fakehost_reset(struct fakehost_dev *dev)
 
 int fakehost_stop(struct fakehost_dev *dev)
 {
-	if (dev->state != FAKE_RUNNING)
+	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
+	fake_jobs_end(dev);
 	dev->state = FAKE_STOPPED;
 	if (dev->class_table.stop) {
 		struct fake_here before = fake_enter(dev, FAKE_MAIN);
@@ -437,6 +445,7 @@ void fakehost_destroy(struct fakehost_dev *dev)
 	dev->class_table.destroy(dev->self);
 	fake_leave(before);
 	check_leftovers(dev, true);
+	fake_jobs_end(dev);
 	dev_free(dev);
 }
 
