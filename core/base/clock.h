@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Time: monotonic nanoseconds, and the processor's counter for what is measured on a hot path. */
+/* Time: monotonic nanoseconds, since when this program runs, and the processor's counter for what is measured on a hot path. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -18,6 +18,10 @@ static inline uint64_t clock_now_ns(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
+
+/* [any] When this program was executed, on CLOCK_MONOTONIC: stamped by the first of its own code that runs, a constructor. What
+ * the kernel and the dynamic loader have done before is not in it; the kernel's own stamp of a process is only 10 ms exact. */
+uint64_t clock_start_ns(void);
 
 /* A counter that runs at a constant rate, a few cycles to read; only differences mean anything. */
 static inline uint64_t clock_ticks(void)

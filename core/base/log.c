@@ -51,19 +51,14 @@ void log_set_raw_terminal(bool raw)
 	atomic_store_explicit(&raw_terminal, raw, memory_order_relaxed);
 }
 
-void log_line(enum log_level level, const char *format, ...)
+static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, const char *format, va_list ap)
 {
 	char line[1200];
-	int prefix, length;
+	int prefix_length, length;
 	size_t end;
-	va_list ap;
 
-	if (level > log_get_level())
-		return;
-	prefix = snprintf(line, sizeof(line), "backplane: %s: ", level_names[level]);
-	va_start(ap, format);
-	length = vsnprintf(line + prefix, sizeof(line) - (size_t)prefix - 2, format, ap);
-	va_end(ap);
+	prefix_length = snprintf(line, sizeof(line), "%s", prefix);
+	length = vsnprintf(line + prefix_length, sizeof(line) - (size_t)prefix_length - 2, format, ap);
 	if (length < 0)
 		return;
 	end = strlen(line);
@@ -80,6 +75,28 @@ void log_line(enum log_level level, const char *format, ...)
 	/* A log that cannot be written has nobody to tell. */
 	if (write(STDERR_FILENO, line, end) < 0)
 		return;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	char prefix[32];
+	va_list ap;
+
+	if (level > log_get_level())
+		return;
+	snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
+	va_start(ap, format);
+	put_line(prefix, format, ap);
+	va_end(ap);
+}
+
+void log_tell(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put_line("", format, ap);
+	va_end(ap);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)

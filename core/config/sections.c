@@ -2,8 +2,11 @@
 /* The core's own sections of a configuration; see sections.h. */
 #include "core/config/sections.h"
 
-#define MIB (INT64_C(1) << 20)
-#define TIB (INT64_C(1) << 40)
+#define MIB             (INT64_C(1) << 20)
+#define TIB             (INT64_C(1) << 40)
+#define SHUTDOWN_MAX_NS (INT64_C(24) * 3600 * 1000000000)
+
+static const char *const ending_words[] = { "exit", "restart", NULL };
 
 static const struct bp_param machine_params[] = {
 	{
@@ -33,6 +36,34 @@ static const struct bp_param machine_params[] = {
 	    .type = BP_P_BOOL,
 	    .def = "false",
 	    .help = "take all of the guest's memory from the host before the guest starts",
+	},
+	{
+	    .name = "on_reboot",
+	    .type = BP_P_CHOICE,
+	    .choices = ending_words,
+	    .def = "restart",
+	    .help = "what follows when the guest resets itself",
+	},
+	{
+	    .name = "on_panic",
+	    .type = BP_P_CHOICE,
+	    .choices = ending_words,
+	    .def = "exit",
+	    .help = "what follows when the guest tells a device that it has crashed",
+	},
+	{
+	    .name = "on_crash",
+	    .type = BP_P_CHOICE,
+	    .choices = ending_words,
+	    .def = "exit",
+	    .help = "what follows a triple fault",
+	},
+	{
+	    .name = "shutdown_timeout",
+	    .type = BP_P_DURATION,
+	    .def = "10s",
+	    .max = SHUTDOWN_MAX_NS,
+	    .help = "how long the guest may take to power off after SIGTERM",
 	},
 };
 

@@ -183,6 +183,9 @@ static void dismantle(struct device *device)
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		stream_free(device->streams[i]);
 	device_cfg_close(device);
+	device_metrics_free(device);
+	device_jobs_stop(device);
+	device_jobs_destroy(&device->jobs);
 	device_loop_destroy(&device->loop);
 	pthread_mutex_destroy(&device->lock);
 	pthread_mutex_destroy(&device->pin_lock);
@@ -200,10 +203,12 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	pthread_once(&epoch.once, epoch_set);
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_mutex_init(&device->pin_lock, NULL);
+	device_jobs_init(&device->jobs);
 	device->head.host = &device_host;
 	device->class = spec->class;
 	device->values = spec->values;
 	device->mem = spec->mem;
+	device->vcpus = spec->vcpus;
 	device->place = spec->place;
 	memcpy(device->irq_fds, spec->irq_fds, sizeof(device->irq_fds));
 	device->id = strdup(spec->id);
@@ -281,8 +286,9 @@ void device_stop(struct device *device)
 	bool ran;
 
 	device_loop_stop(device);
+	device_jobs_stop(device);
 	pthread_mutex_lock(&device->lock);
-	ran = device->state == DEVICE_RUNNING;
+	ran = device->state == DEVICE_RUNNING || device->state == DEVICE_QUIET;
 	device->state = DEVICE_STOPPED;
 	pthread_mutex_unlock(&device->lock);
 	if (ran && device->class->callbacks.stop) {
@@ -320,7 +326,7 @@ void device_reset(struct device *device)
 {
 	uint64_t since = device_enter(device, "reset");
 
-	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED) {
+	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED || device->state == DEVICE_QUIET) {
 		device->class->callbacks.reset(device->self);
 		device->broken = false;
 	}

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The host table, and its entries for the log, failures, claims and interrupts. Called by plugin code on the thread tags that
+ * The host table, and its entries for the log, failures, clocks, events, claims and interrupts. Called by plugin code on the thread tags that
  * <backplane/host.h> states; each entry checks its own.
  */
 #include "core/device/internal.h"
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/device/state.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 static void host_log(struct bp_dev *dev, uint32_t level, const char *text)
 {
@@ -43,6 +45,38 @@ static uint64_t host_clock_ns(struct bp_dev *dev)
 {
 	(void)dev;
 	return clock_now_ns();
+}
+
+static uint64_t host_clock(struct bp_dev *dev, uint32_t clock)
+{
+	struct timespec real;
+
+	(void)dev;
+	switch (clock) {
+	case BP_CLOCK_MONOTONIC:
+		return clock_now_ns();
+	case BP_CLOCK_REAL:
+		clock_gettime(CLOCK_REALTIME, &real);
+		return (uint64_t)real.tv_sec * NS_PER_S + (uint64_t)real.tv_nsec;
+	case BP_CLOCK_START:
+		return clock_now_ns() - clock_start_ns();
+	default:
+		return 0;
+	}
+}
+
+static int host_event(struct bp_dev *dev, uint32_t event, uint64_t value)
+{
+	struct device *device = device_of(dev);
+
+	if (!device_on_tag(device, false, true, "bp_event"))
+		return -EDEADLK;
+	return device->place.event(device->place.ctx, device, event, value);
+}
+
+static uint64_t host_info(struct bp_dev *dev, uint32_t what)
+{
+	return what == BP_INFO_VCPUS ? device_of(dev)->vcpus : 0;
 }
 
 static int host_claim(struct bp_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret_range)
@@ -142,4 +176,13 @@ const struct bp_host device_host = {
 	.stream_listen = host_stream_listen,
 	.stream_read = host_stream_read,
 	.stream_write = host_stream_write,
+	.event = host_event,
+	.clock = host_clock,
+	.job = host_job,
+	.metric = host_metric,
+	.put_uint = host_put_uint,
+	.put_bytes = host_put_bytes,
+	.get_uint = host_get_uint,
+	.get_bytes = host_get_bytes,
+	.info = host_info,
 };

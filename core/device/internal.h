@@ -21,8 +21,10 @@
 #define DEVICE_TIMERS_MAX    72
 #define DEVICE_PINS_MAX      256
 #define DEVICE_STREAMS_MAX   8
+#define DEVICE_JOBS_MAX      64
+#define DEVICE_METRICS_MAX   64
 
-enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_STOPPED };
+enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_QUIET, DEVICE_STOPPED };
 
 /* On which tag plugin code runs in this thread, and whose. */
 enum device_tag { DEVICE_TAG_NONE, DEVICE_TAG_MAIN, DEVICE_TAG_DEV };
@@ -78,12 +80,39 @@ struct device_loop {
 	struct device_timer timers[DEVICE_TIMERS_MAX];
 };
 
+struct device_job {
+	bp_job_fn *fn;
+	bp_job_done_fn *done;
+	void *arg;
+	int result;
+};
+
+/* See job.c. */
+struct device_jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool running; /* the thread exists */
+	bool stop;
+	int event_fd; /* -1 until the first job */
+	uint64_t added, ran, done;
+	struct device_job ring[DEVICE_JOBS_MAX];
+};
+
+struct device_metric {
+	char *name;
+	char *help;
+	uint32_t kind;
+	uint64_t value; /* atomic */
+};
+
 struct device {
 	struct bp_dev head; /* first: what the plugin holds */
 	char *id;
 	const struct plugin_class *class;
 	struct values *values;
 	const struct gmem *mem;
+	uint32_t vcpus;
 	struct device_place place;
 	pthread_mutex_t lock;
 	enum device_state state; /* under lock */
@@ -93,6 +122,9 @@ struct device {
 	int irq_fds[CLASS_IRQS_MAX];
 	struct device_cfg *cfgs;
 	struct device_loop loop;
+	struct device_jobs jobs;
+	size_t metric_count;
+	struct device_metric metrics[DEVICE_METRICS_MAX];
 	struct bp_stream *streams[DEVICE_STREAMS_MAX];
 	struct log_limit log_limit;
 	pthread_mutex_t pin_lock;
@@ -136,6 +168,21 @@ int loop_fd_set(struct device *device, int fd, uint32_t events);
 int loop_fd_del(struct device *device, int fd);
 int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
+/* Calls device_jobs_tell() whenever `fd` is signalled. 0 or -errno. */
+int loop_jobs_watch(struct device *device, int fd);
+
+/* job.c */
+void device_jobs_init(struct device_jobs *jobs);
+void device_jobs_destroy(struct device_jobs *jobs);
+/* [loop] Calls `done` of each job that is over. */
+void device_jobs_tell(struct device *device);
+/* Until no job is under way and each has been told. The loop runs. */
+void device_jobs_wait(struct device *device);
+/* Waits for the job that runs, drops the others. */
+void device_jobs_stop(struct device *device);
+
+/* metric.c */
+void device_metrics_free(struct device *device);
 
 /* stream.c. `fd_in` and `fd_out` are borrowed from the values. */
 struct bp_stream *stream_new(struct device *device, int fd_in, int fd_out);
@@ -164,6 +211,8 @@ int host_fd_del(struct bp_dev *dev, int fd);
 int host_timer_add(struct bp_dev *dev, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int host_timer_set(struct bp_dev *dev, uint32_t timer, uint64_t deadline_ns);
 int host_timer_del(struct bp_dev *dev, uint32_t timer);
+int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg);
+int host_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
 int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
 int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);

@@ -38,6 +38,7 @@ struct firmware {
 	uint64_t lapic_address;  /* x86: local APICs, as MADT says */
 	uint64_t ioapic_address; /* x86 */
 	uint64_t power_address;  /* MMIO: the core's sleep and reset registers, see core/machine/power.h */
+	uint32_t button_gsi;     /* an edge there is a press of the power button */
 	size_t node_count;
 	const struct firmware_node *nodes;
 };

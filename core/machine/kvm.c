@@ -189,11 +189,16 @@ int kvm_create_vm(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-void kvm_close(struct kvm *kvm)
+void kvm_close_vm(struct kvm *kvm)
 {
 	fd_close(kvm->vm_fd);
-	fd_close(kvm->fd);
 	kvm->vm_fd = -1;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	kvm_close_vm(kvm);
+	fd_close(kvm->fd);
 	kvm->fd = -1;
 }
 
@@ -211,15 +216,11 @@ int kvm_set_memory(struct kvm *kvm, uint32_t slot, uint64_t gpa, uint64_t bytes,
 	return 0;
 }
 
-int kvm_irq_fd(struct kvm *kvm, uint32_t gsi, struct err *err)
+int kvm_irq_attach(struct kvm *kvm, uint32_t gsi, int fd, struct err *err)
 {
-	FD_AUTO int fd = fd_event();
-	struct kvm_irqfd irqfd = { .gsi = gsi };
+	struct kvm_irqfd irqfd = { .gsi = gsi, .fd = (uint32_t)fd };
 
-	if (fd < 0)
-		return err_sys(err, fd, "eventfd");
-	irqfd.fd = (uint32_t)fd;
 	if (ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) < 0)
 		return err_sys(err, -errno, "KVM_IRQFD for line %u", gsi);
-	return fd_take(&fd);
+	return 0;
 }

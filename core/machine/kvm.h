@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The host's KVM: opening it, checking what it can do, and the VM's own file descriptor with its interrupt controllers.
- * Main thread, but for kvm_irq_fd_*.
+ * Main thread.
  */
 #ifndef MACHINE_KVM_H
 #define MACHINE_KVM_H
@@ -32,6 +32,10 @@ void kvm_each_needed(const struct kvm *kvm, void (*fn)(const char *name, int val
 /* Makes the VM with in-kernel interrupt controllers and no PIT. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 
+/* Ends the VM; /dev/kvm stays open, and kvm_create_vm() can make another. The VM lives on until its vCPUs' descriptors are closed,
+ * too. */
+void kvm_close_vm(struct kvm *kvm);
+
 /* Closes what is open; the struct may be zeroed by KVM_CLOSED before. */
 void kvm_close(struct kvm *kvm);
 #define KVM_CLOSED                    \
@@ -42,8 +46,9 @@ void kvm_close(struct kvm *kvm);
 /* Maps `bytes` of host memory at `gpa`. */
 int kvm_set_memory(struct kvm *kvm, uint32_t slot, uint64_t gpa, uint64_t bytes, void *host, struct err *err);
 
-/* An eventfd whose signal is an edge on interrupt line `gsi`. The fd, owned by the caller, or -errno. */
-int kvm_irq_fd(struct kvm *kvm, uint32_t gsi, struct err *err);
+/* Makes the signal of an eventfd, which is borrowed, an edge on interrupt line `gsi` of the VM. Signals that wait in it already
+ * become one at once. */
+int kvm_irq_attach(struct kvm *kvm, uint32_t gsi, int fd, struct err *err);
 
 /* The value of a capability, 0 if there is none. */
 int kvm_capability(const struct kvm *kvm, int capability);

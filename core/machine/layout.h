@@ -22,7 +22,8 @@
 #define LAYOUT_CMDLINE_MAX UINT64_C(0x10000)
 #define LAYOUT_LOW_END     UINT64_C(0x9fc00) /* usable RAM ends here, and goes on at 1 MiB */
 #define LAYOUT_ACPI        UINT64_C(0xe0000) /* ACPI tables; the RSDP is found here by scanning, too */
-#define LAYOUT_ACPI_MAX    UINT64_C(0x20000)
+#define LAYOUT_ACPI_MAX    UINT64_C(0x1f000)
+#define LAYOUT_RESET       UINT64_C(0xff000) /* code that resets, up to where a processor begins: 4 KiB */
 #define LAYOUT_HIGH_START  UINT64_C(0x100000)
 
 /* The hole. */
@@ -35,5 +36,8 @@
 #define LAYOUT_IDENTITY    UINT64_C(0xfeffc000) /* KVM_SET_IDENTITY_MAP_ADDR: one page */
 #define LAYOUT_TSS         UINT64_C(0xfeffd000) /* KVM_SET_TSS_ADDR: three pages */
 #define LAYOUT_HIGH_RAM    (4 * LAYOUT_GIB)
+
+/* Interrupt lines that are the machine's own: where PCs have ACPI's interrupt. */
+#define LAYOUT_BUTTON_GSI  9u
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/machine/acpi/acpi.h"
 #include "core/machine/arch/x86_64/arch.h"
+#include "core/machine/arch/x86_64/reset_stub.h"
 #include "core/machine/kvm.h"
 #include "core/machine/layout.h"
 #include "core/machine/memory.h"
@@ -15,18 +16,38 @@
 #include <backplane/device.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(RESET_STUB_BASE == LAYOUT_RESET && RESET_STUB_BASE + RESET_STUB_BYTES == LAYOUT_HIGH_START &&
+		   LAYOUT_ACPI + LAYOUT_ACPI_MAX == LAYOUT_RESET,
+	       "where the reset stub lies");
+_Static_assert(RESET_STUB_REGISTER == LAYOUT_POWER + POWER_RESET && RESET_STUB_VALUE == POWER_RESET_VALUE,
+	       "what the reset stub does");
+
+/* reset_stub.S: RESET_STUB_BYTES */
+extern const uint8_t reset_stub[];
+
+/* An eventfd that raises an interrupt line; what a device has is a duplicate. */
+struct irq_line {
+	uint32_t gsi;
+	int fd;
+};
+
 struct machine {
+	struct machine_spec spec;
 	struct kvm kvm;
 	struct bus *bus; /* borrowed */
 	struct memory memory;
 	_Atomic(int) end; /* enum machine_end */
 	int end_fd;
+	int button_fd;
 	bool power_claimed;
+	size_t irq_count;
+	struct irq_line *irqs;
 	uint32_t vcpu_count;
 	struct vcpu *vcpus; /* aligned for their bus readers */
 };
@@ -73,6 +94,7 @@ static int make_tables(struct firmware *firmware, uint32_t vcpus, struct acpi_im
 	firmware->lapic_address = LAYOUT_LAPIC;
 	firmware->ioapic_address = LAYOUT_IOAPIC;
 	firmware->power_address = LAYOUT_POWER;
+	firmware->button_gsi = LAYOUT_BUTTON_GSI;
 	return acpi_build(firmware, LAYOUT_ACPI, LAYOUT_ACPI_MAX, ret, err);
 }
 
@@ -136,14 +158,17 @@ static int power_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t wi
 	return 0;
 }
 
-static int make_vcpus(struct machine *machine, uint32_t count, bool quiet, struct err *err)
+/* The array is made once, since bus readers stay in place. */
+static int make_vcpus(struct machine *machine, struct err *err)
 {
+	uint32_t count = machine->spec.vcpus;
 	size_t bytes = count * sizeof(struct vcpu);
 
 	if (count > machine->kvm.vcpus_max)
 		return err_set(err, -EINVAL, "%" PRIu32 " vCPUs are more than this host's KVM allows (%" PRIu32 ")",
 			       count, machine->kvm.vcpus_max);
-	machine->vcpus = aligned_alloc(_Alignof(struct vcpu), bytes);
+	if (!machine->vcpus)
+		machine->vcpus = aligned_alloc(_Alignof(struct vcpu), bytes);
 	if (!machine->vcpus)
 		return err_sys(err, -ENOMEM, "vCPUs");
 	memset(machine->vcpus, 0, bytes);
@@ -153,12 +178,32 @@ static int make_vcpus(struct machine *machine, uint32_t count, bool quiet, struc
 		if (r < 0)
 			return r;
 		machine->vcpu_count++;
-		machine->vcpus[i].quiet = quiet;
+		machine->vcpus[i].quiet = machine->spec.quiet;
 		r = arch_vcpu_setup(&machine->kvm, machine->vcpus[i].fd, i, count, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+static void destroy_vcpus(struct machine *machine)
+{
+	while (machine->vcpu_count)
+		vcpu_destroy(&machine->vcpus[--machine->vcpu_count]);
+}
+
+/* KVM's part, around memory that exists: the VM, its memory, its vCPUs, its interrupt lines. */
+static int make_vm(struct machine *machine, struct err *err)
+{
+	int r = kvm_create_vm(&machine->kvm, err);
+
+	if (r == 0)
+		r = memory_attach(&machine->memory, &machine->kvm, err);
+	if (r == 0)
+		r = make_vcpus(machine, err);
+	for (size_t i = 0; r == 0 && i < machine->irq_count; i++)
+		r = kvm_irq_attach(&machine->kvm, machine->irqs[i].gsi, machine->irqs[i].fd, err);
+	return r;
 }
 
 int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine **ret, struct err *err)
@@ -178,8 +223,10 @@ int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine
 
 	if (!machine)
 		return err_sys(err, -ENOMEM, "machine");
+	machine->spec = *spec;
 	machine->kvm = (struct kvm)KVM_CLOSED;
 	machine->bus = bus;
+	machine->button_fd = -1;
 	machine->end_fd = fd_event();
 	if (machine->end_fd < 0) {
 		r = err_sys(err, machine->end_fd, "eventfd");
@@ -188,18 +235,17 @@ int machine_new(const struct machine_spec *spec, struct bus *bus, struct machine
 	r = kvm_open(&machine->kvm, err);
 	if (r < 0)
 		goto fail;
-	r = kvm_create_vm(&machine->kvm, err);
-	if (r < 0)
-		goto fail;
 	r = memory_create(&machine->memory, &memory, err);
 	if (r < 0)
 		goto fail;
-	r = memory_attach(&machine->memory, &machine->kvm, err);
+	r = make_vm(machine, err);
 	if (r < 0)
 		goto fail;
-	r = make_vcpus(machine, spec->vcpus, spec->quiet, err);
-	if (r < 0)
+	machine->button_fd = machine_irq_fd(machine, LAYOUT_BUTTON_GSI, err);
+	if (machine->button_fd < 0) {
+		r = machine->button_fd;
 		goto fail;
+	}
 	/* What was reserved under that name is now answered. */
 	bus_remove(bus, BP_MMIO, LAYOUT_POWER);
 	r = bus_insert(bus, &power, err);
@@ -220,9 +266,12 @@ void machine_free(struct machine *machine)
 	machine_stop(machine);
 	if (machine->power_claimed)
 		bus_remove(machine->bus, BP_MMIO, LAYOUT_POWER);
-	for (uint32_t i = 0; i < machine->vcpu_count; i++)
-		vcpu_destroy(&machine->vcpus[i]);
+	destroy_vcpus(machine);
 	free(machine->vcpus);
+	fd_close(machine->button_fd);
+	for (size_t i = 0; i < machine->irq_count; i++)
+		close(machine->irqs[i].fd);
+	free(machine->irqs);
 	memory_destroy(&machine->memory);
 	kvm_close(&machine->kvm);
 	fd_close(machine->end_fd);
@@ -236,7 +285,24 @@ const struct gmem *machine_mem(const struct machine *machine)
 
 int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err)
 {
-	return kvm_irq_fd(&machine->kvm, gsi, err);
+	struct irq_line *irqs = realloc(machine->irqs, (machine->irq_count + 1) * sizeof(*irqs));
+	FD_AUTO int kept = fd_event();
+	FD_AUTO int fd = -1;
+	int r;
+
+	if (!irqs)
+		return err_sys(err, -ENOMEM, "interrupt lines");
+	machine->irqs = irqs;
+	if (kept < 0)
+		return err_sys(err, kept, "eventfd");
+	fd = fcntl(kept, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(err, -errno, "eventfd");
+	r = kvm_irq_attach(&machine->kvm, gsi, kept, err);
+	if (r < 0)
+		return r;
+	irqs[machine->irq_count++] = (struct irq_line){ .gsi = gsi, .fd = fd_take(&kept) };
+	return fd_take(&fd);
 }
 
 /* The memory map that the kernel is told: RAM, less what lies between 640 KiB and 1 MiB, where the tables are. */
@@ -247,9 +313,10 @@ static void describe_memory(const struct machine *machine, struct boot_machine *
 	boot->map[0] = (struct boot_map_entry){ 0, LAYOUT_LOW_END, BOOT_MAP_RAM };
 	boot->map[1] = (struct boot_map_entry){ LAYOUT_LOW_END, LAYOUT_ACPI - LAYOUT_LOW_END, BOOT_MAP_RESERVED };
 	boot->map[2] = (struct boot_map_entry){ LAYOUT_ACPI, LAYOUT_ACPI_MAX, BOOT_MAP_ACPI };
-	boot->map[3] =
+	boot->map[3] = (struct boot_map_entry){ LAYOUT_RESET, LAYOUT_HIGH_START - LAYOUT_RESET, BOOT_MAP_RESERVED };
+	boot->map[4] =
 	    (struct boot_map_entry){ LAYOUT_HIGH_START, mem->regions[0].bytes - LAYOUT_HIGH_START, BOOT_MAP_RAM };
-	boot->map_count = 4;
+	boot->map_count = 5;
 	for (size_t i = 1; i < mem->count; i++)
 		boot->map[boot->map_count++] =
 		    (struct boot_map_entry){ mem->regions[i].gpa, mem->regions[i].bytes, BOOT_MAP_RAM };
@@ -269,6 +336,9 @@ int machine_boot(struct machine *machine, struct boot_image *image, struct firmw
 	free(tables.data);
 	if (r < 0)
 		return err_sys(err, r, "ACPI tables");
+	r = gmem_write(&machine->memory.map, LAYOUT_RESET, reset_stub, RESET_STUB_BYTES);
+	if (r < 0)
+		return err_sys(err, r, "reset vector");
 	describe_memory(machine, &boot);
 	r = boot_place(image, &boot, &entry, err);
 	if (r < 0)
@@ -331,6 +401,30 @@ void machine_stop(struct machine *machine)
 		log_info("the guest made %" PRIu64 " exits to user space, and %" PRIu64
 			 " accesses that nobody answered",
 			 exits, unclaimed);
+}
+
+void machine_press_button(struct machine *machine)
+{
+	fd_event_signal(machine->button_fd);
+}
+
+int machine_restart(struct machine *machine, struct err *err)
+{
+	int r;
+
+	destroy_vcpus(machine);
+	/* Ends the connections between the interrupts' eventfds and the old VM; what waits in one of them is the old guest's. */
+	kvm_close_vm(&machine->kvm);
+	for (size_t i = 0; i < machine->irq_count; i++)
+		fd_event_clear(machine->irqs[i].fd);
+	r = memory_clear(&machine->memory, err);
+	if (r == 0)
+		r = make_vm(machine, err);
+	if (r < 0)
+		return r;
+	fd_event_clear(machine->end_fd);
+	atomic_store_explicit(&machine->end, MACHINE_RUNNING, memory_order_release);
+	return 0;
 }
 
 const char *machine_crash_text(const struct machine *machine)

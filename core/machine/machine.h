@@ -7,8 +7,10 @@
  *   made      machine_new                   machine_irq_fd, machine_mem, machine_boot, machine_boot_code
  *   booted    machine_boot, or _boot_code   machine_start
  *   running   machine_start                 machine_end (any thread), machine_end_fd
- *   stopped   machine_stop                  machine_crash_text, machine_free
- * machine_free is allowed in every state. All but machine_end belong to the main thread.
+ *   stopped   machine_stop                  machine_crash_text, machine_restart, machine_free
+ *   made      machine_restart               as above, for another life
+ * machine_free is allowed in every state, and nothing else after a machine_restart that failed. All but machine_end and
+ * machine_press_button belong to the main thread.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
@@ -25,10 +27,12 @@ struct machine;
 /* Why a guest ended. */
 enum machine_end {
 	MACHINE_RUNNING,
-	MACHINE_POWEROFF, /* the guest, by the sleep register */
-	MACHINE_RESET,    /* the guest, by the reset register */
-	MACHINE_CRASH,    /* triple fault, or KVM cannot go on */
-	MACHINE_REQUESTED /* somebody outside asked for it */
+	MACHINE_POWEROFF,  /* the guest, by the sleep register or a device */
+	MACHINE_RESET,     /* the guest, by the reset register or a device */
+	MACHINE_PANIC,     /* the guest says by a device that it has crashed */
+	MACHINE_CRASH,     /* triple fault, or a crash that KVM reports */
+	MACHINE_KVM_ERROR, /* KVM cannot go on */
+	MACHINE_REQUESTED  /* somebody outside asked for it */
 };
 
 struct machine_spec {
@@ -63,7 +67,7 @@ void machine_free(struct machine *machine); /* NULL is fine */
 /* The guest's RAM; lives as long as the machine. */
 const struct gmem *machine_mem(const struct machine *machine);
 
-/* An eventfd that raises line `gsi`; owned by the caller. */
+/* An eventfd that raises line `gsi`, also after machine_restart(); owned by the caller. */
 int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err);
 
 /* Fills guest memory from `image` and the firmware description (whose vcpus and addresses are set here), and sets the first
@@ -83,8 +87,18 @@ void machine_end(struct machine *machine, enum machine_end reason);
 int machine_end_fd(const struct machine *machine);
 enum machine_end machine_end_reason(const struct machine *machine);
 
-/* Ends the guest if it runs, and returns when no vCPU thread exists any more. */
+/* Ends the guest if it runs, and returns when no vCPU thread exists any more. Accesses of the guest that had begun are complete
+ * then, so devices have seen all of each instruction or nothing. */
 void machine_stop(struct machine *machine);
+
+/* Presses the guest's power button. What the guest does then is its own affair; before it has a driver for the button a press is
+ * lost, without harm. Only with firmware tables. */
+void machine_press_button(struct machine *machine);
+
+/* After machine_stop(): puts the machine back to where machine_new() had brought it, for the next machine_boot(). KVM's VM and
+ * vCPUs are made anew; memory stays where it is and is all zero; claims and interrupt descriptors stay, and interrupts that were
+ * raised and not yet delivered are forgotten. Devices have been reset by then. -errno with a message. */
+int machine_restart(struct machine *machine, struct err *err);
 
 /* What made the guest crash, one line; "" if nothing did. After machine_stop() only. */
 const char *machine_crash_text(const struct machine *machine);

@@ -7,6 +7,7 @@
 #include "core/machine/layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -99,27 +100,40 @@ uint64_t memory_low_bytes(uint64_t bytes)
 
 /* ---- making it ---- */
 
-static int region_add(struct memory *memory, const struct memory_spec *spec, const char *name, uint64_t gpa,
-		      uint64_t bytes, struct err *err)
+/* Maps a region's file. */
+static int region_map(const struct memory *memory, int fd, uint64_t bytes, void **ret, struct err *err)
 {
-	FD_AUTO int fd = spec->hugepages ? fd_memfd_huge(name, bytes) : fd_memfd(name, bytes);
-	const struct memory_spec missing = { .bytes = bytes, .hugepages = spec->hugepages };
-	size_t index = memory->map.count;
-	void *host;
-
-	if (fd < 0)
-		return err_sys(err, fd, "cannot make %" PRIu64 " MiB of guest memory%s", bytes / LAYOUT_MIB,
-			       spec->hugepages ? " in huge pages" : "");
+	bool huge = memory->spec.hugepages;
+	const struct memory_spec missing = { .bytes = bytes, .hugepages = huge };
 	/* Huge pages are reserved here, so that none is missing later, when nothing could be done but kill us. */
-	host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (spec->hugepages ? 0 : MAP_NORESERVE), fd, 0);
+	void *host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (huge ? 0 : MAP_NORESERVE), fd, 0);
+
 	if (host == MAP_FAILED && errno == ENOMEM && memory_check_hugepages(&missing, err) < 0)
 		return -ENOMEM;
 	if (host == MAP_FAILED)
 		return err_sys(err, -errno, "cannot map %" PRIu64 " MiB of guest memory%s", bytes / LAYOUT_MIB,
-			       spec->hugepages ? " in huge pages" : "");
+			       huge ? " in huge pages" : "");
 	/* Guest memory is not ours to dump, and children have no business in it. Both are refinements: no error. */
 	(void)madvise(host, bytes, MADV_DONTDUMP);
 	(void)madvise(host, bytes, MADV_DONTFORK);
+	*ret = host;
+	return 0;
+}
+
+static int region_add(struct memory *memory, const char *name, uint64_t gpa, uint64_t bytes, struct err *err)
+{
+	bool huge = memory->spec.hugepages;
+	FD_AUTO int fd = huge ? fd_memfd_huge(name, bytes) : fd_memfd(name, bytes);
+	size_t index = memory->map.count;
+	void *host;
+	int r;
+
+	if (fd < 0)
+		return err_sys(err, fd, "cannot make %" PRIu64 " MiB of guest memory%s", bytes / LAYOUT_MIB,
+			       huge ? " in huge pages" : "");
+	r = region_map(memory, fd, bytes, &host, err);
+	if (r < 0)
+		return r;
 	memory->map.regions[index] = (struct gmem_region){ .gpa = gpa, .bytes = bytes, .host = host };
 	memory->fds[index] = fd_take(&fd);
 	memory->map.count++;
@@ -184,14 +198,36 @@ int memory_create(struct memory *memory, const struct memory_spec *spec, struct 
 	int r;
 
 	memset(memory, 0, sizeof(*memory));
-	r = region_add(memory, spec, "backplane-ram-low", 0, low, err);
+	memory->spec = *spec;
+	r = region_add(memory, "backplane-ram-low", 0, low, err);
 	if (r == 0 && spec->bytes > low)
-		r = region_add(memory, spec, "backplane-ram-high", LAYOUT_HIGH_RAM, spec->bytes - low, err);
+		r = region_add(memory, "backplane-ram-high", LAYOUT_HIGH_RAM, spec->bytes - low, err);
 	if (r == 0 && spec->prefault)
 		r = prefault(memory, err);
 	if (r < 0)
 		memory_destroy(memory);
 	return r;
+}
+
+int memory_clear(struct memory *memory, struct err *err)
+{
+	for (size_t i = 0; i < memory->map.count; i++) {
+		uint64_t bytes = memory->map.regions[i].bytes;
+		void *again;
+		int r;
+
+		if (fallocate(memory->fds[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) < 0)
+			return err_sys(err, -errno, "cannot clear %" PRIu64 " MiB of guest memory", bytes / LAYOUT_MIB);
+		if (!memory->spec.hugepages)
+			continue;
+		/* A huge page that is given back is no longer set aside for us. Any mapping sets aside, for the file, what is
+		 * missing, and that outlives the mapping. */
+		r = region_map(memory, memory->fds[i], bytes, &again, err);
+		if (r < 0)
+			return r;
+		munmap(again, bytes);
+	}
+	return memory->spec.prefault ? prefault(memory, err) : 0;
 }
 
 int memory_attach(const struct memory *memory, struct kvm *kvm, struct err *err)

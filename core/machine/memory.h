@@ -20,6 +20,7 @@ struct memory_spec {
 };
 
 struct memory {
+	struct memory_spec spec;
 	struct gmem map;
 	int fds[GMEM_REGIONS_MAX]; /* of the regions in `map`; owned */
 };
@@ -38,6 +39,10 @@ uint64_t memory_low_bytes(uint64_t bytes);
 /* Makes RAM and maps it here. Prefaulting can take minutes; it tells how far it is on a terminal, and -EINTR, when one of the
  * signals that end a VM is waiting, ends it. */
 int memory_create(struct memory *memory, const struct memory_spec *spec, struct err *err);
+
+/* Makes all of it zero again, as it was made: gives the pages back to the host, and takes them anew where the spec says so. The
+ * mappings stay where they are. No guest runs. -errno with a message if huge pages, or memory to prefault, are gone meanwhile. */
+int memory_clear(struct memory *memory, struct err *err);
 
 /* Makes it the guest's: one slot per region. */
 int memory_attach(const struct memory *memory, struct kvm *kvm, struct err *err);

@@ -127,7 +127,7 @@ static int probe_judge(struct probe *probe, enum machine_end end, int limit_ms, 
 {
 	uint32_t verdict = atomic_load(&probe->reports.verdict);
 
-	if (end == MACHINE_CRASH)
+	if (end == MACHINE_CRASH || end == MACHINE_KVM_ERROR)
 		return err_set(err, -EIO, "%s", machine_crash_text(probe->machine));
 	if (end == MACHINE_RUNNING)
 		return err_set(err, -ETIMEDOUT, "no end within %d s", limit_ms / 1000);

@@ -4,6 +4,9 @@
  *
  * Leaving the guest from outside: vcpu_kick() sets immediate_exit, so that a KVM_RUN that has not begun returns at once, and
  * sends a signal, so that one that has begun returns too. Nobody clears immediate_exit: a kicked vCPU is about to end.
+ *
+ * An instruction of the guest may make several accesses, each an exit of its own, and it takes effect only with the KVM_RUN behind
+ * the last one. So a vCPU whose last exit was an access goes on with immediate_exit until KVM has nothing left to finish.
  */
 #include "core/machine/vcpu.h"
 
@@ -22,7 +25,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define KICK_SIGNAL (SIGRTMIN + 0)
+#define KICK_SIGNAL      (SIGRTMIN + 0)
+#define FINISH_EXITS_MAX 64
 
 static void kick_handler(int number)
 {
@@ -113,14 +117,14 @@ static void exit_mmio(struct vcpu *vcpu)
 		memcpy(run->mmio.data, &value, sizeof(run->mmio.data));
 }
 
-static void crash(struct vcpu *vcpu, const char *text)
+static void crash(struct vcpu *vcpu, enum machine_end reason, const char *text)
 {
 	snprintf(vcpu->crash, sizeof(vcpu->crash), "%s", text);
 	if (!vcpu->quiet) {
 		log_error("%s", text);
 		arch_vcpu_dump(vcpu->fd, vcpu->index, machine_mem(vcpu->machine));
 	}
-	machine_end(vcpu->machine, MACHINE_CRASH);
+	machine_end(vcpu->machine, reason);
 }
 
 static void exit_internal_error(struct vcpu *vcpu)
@@ -131,7 +135,7 @@ static void exit_internal_error(struct vcpu *vcpu)
 		 "vCPU %" PRIu32 ": this KVM cannot run the guest's code: it gave up emulating an instruction "
 		 "(KVM_EXIT_INTERNAL_ERROR, suberror %" PRIu32 ")",
 		 vcpu->index, vcpu->run->internal.suberror);
-	crash(vcpu, text);
+	crash(vcpu, MACHINE_KVM_ERROR, text);
 }
 
 static void exit_fail_entry(struct vcpu *vcpu)
@@ -142,7 +146,7 @@ static void exit_fail_entry(struct vcpu *vcpu)
 		 "vCPU %" PRIu32 ": the processor refused to enter the guest (KVM_EXIT_FAIL_ENTRY, reason 0x%" PRIx64
 		 ")",
 		 vcpu->index, (uint64_t)vcpu->run->fail_entry.hardware_entry_failure_reason);
-	crash(vcpu, text);
+	crash(vcpu, MACHINE_KVM_ERROR, text);
 }
 
 static void exit_system_event(struct vcpu *vcpu)
@@ -155,7 +159,7 @@ static void exit_system_event(struct vcpu *vcpu)
 		machine_end(vcpu->machine, MACHINE_RESET);
 		break;
 	default:
-		crash(vcpu, "the guest reported a crash (KVM_SYSTEM_EVENT)");
+		crash(vcpu, MACHINE_CRASH, "the guest reported a crash (KVM_SYSTEM_EVENT)");
 		break;
 	}
 }
@@ -174,7 +178,7 @@ static void handle_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		snprintf(text, sizeof(text), "vCPU %" PRIu32 ": triple fault in the guest", vcpu->index);
-		crash(vcpu, text);
+		crash(vcpu, MACHINE_CRASH, text);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		exit_internal_error(vcpu);
@@ -192,25 +196,44 @@ static void handle_exit(struct vcpu *vcpu)
 		snprintf(text, sizeof(text),
 			 "vCPU %" PRIu32 ": exit for reason %" PRIu32 ", which backplane does not know", vcpu->index,
 			 vcpu->run->exit_reason);
-		crash(vcpu, text);
+		crash(vcpu, MACHINE_KVM_ERROR, text);
 		break;
+	}
+}
+
+/* See the top of the file. What an instruction can be split into is bounded, by KVM; the bound here is for one that is not. */
+static void finish_access(struct vcpu *vcpu)
+{
+	for (int i = 0; i < FINISH_EXITS_MAX; i++) {
+		uint32_t reason = vcpu->run->exit_reason;
+
+		if (reason != KVM_EXIT_IO && reason != KVM_EXIT_MMIO)
+			return;
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0)
+			return;
+		handle_exit(vcpu);
 	}
 }
 
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	bool exited = false;
 
 	while (machine_end_reason(vcpu->machine) == MACHINE_RUNNING) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		exited = ioctl(vcpu->fd, KVM_RUN, 0) == 0;
+		if (exited) {
 			handle_exit(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
 			char text[128];
 
 			snprintf(text, sizeof(text), "vCPU %" PRIu32 ": KVM_RUN: %s", vcpu->index, strerror(errno));
-			crash(vcpu, text);
+			crash(vcpu, MACHINE_KVM_ERROR, text);
 		}
 	}
+	if (exited)
+		finish_access(vcpu);
 	return NULL;
 }
 

@@ -19,7 +19,7 @@
 #define PAGE UINT64_C(4096)
 
 /* Lines for devices that leave the choice to us, best first: those that no PC device is known by. */
-static const uint32_t free_lines[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15 };
+static const uint32_t free_lines[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14, 15 };
 
 /* Keys of a device that are not its plugin's. */
 static const char *const common_keys[] = { "plugin", "id", "class", NULL };
@@ -56,6 +56,10 @@ static int plan_machine(struct plan *plan, struct err *err)
 	plan->machine.memory_bytes = values_number(section, "memory", 0);
 	plan->machine.hugepages = values_number(section, "hugepages", 0);
 	plan->machine.prefault = values_number(section, "prefault", 0);
+	plan->endings.on_reboot = values_number(section, "on_reboot", 0) ? ENDINGS_RESTART : ENDINGS_EXIT;
+	plan->endings.on_panic = values_number(section, "on_panic", 0) ? ENDINGS_RESTART : ENDINGS_EXIT;
+	plan->endings.on_crash = values_number(section, "on_crash", 0) ? ENDINGS_RESTART : ENDINGS_EXIT;
+	plan->shutdown_timeout_ns = values_number(section, "shutdown_timeout", 0);
 	if (plan->machine.memory_bytes % PAGE) {
 		err_set(err, -EINVAL, "it is not a multiple of 4K");
 		return fail_at(section, "memory", -EINVAL, err);
@@ -258,6 +262,11 @@ static int plan_lines(struct plan_device *device, bool chosen, uint32_t users[AR
 		if (line && line->number >= ARCH_IRQ_LINES) {
 			err_set(err, -EINVAL, "there are interrupt lines 0 to %u", ARCH_IRQ_LINES - 1);
 			return fail_at(device->values, param, -EINVAL, err);
+		}
+		if (line && line->number == LAYOUT_BUTTON_GSI) {
+			err_set(err, -EBUSY, "interrupt line %u is the machine's own, for its power button",
+				LAYOUT_BUTTON_GSI);
+			return fail_at(device->values, param, -EBUSY, err);
 		}
 		device->lines[i] = line ? (uint32_t)line->number : choose_line(users);
 		users[device->lines[i]]++;

@@ -10,6 +10,7 @@
 #include "core/device/plugin.h"
 #include "core/machine/boot/boot.h"
 #include "core/machine/machine.h"
+#include "core/placement/endings.h"
 #include "core/placement/store.h"
 
 #include <stdio.h>
@@ -27,6 +28,8 @@ struct plan {
 	const struct config *config; /* borrowed */
 	struct store *store;         /* borrowed */
 	struct machine_spec machine;
+	struct endings_config endings;
+	uint64_t shutdown_timeout_ns;
 	struct bus *bus; /* who would answer where; nobody accesses it */
 	size_t device_count;
 	struct plan_device *devices;

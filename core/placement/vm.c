@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A VM from its plan, its devices in threads of this process; see vm.h. */
+/* A VM from its plan, its devices in threads of this process; see vm.h. run.c has its life. */
 #include "core/placement/vm.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
-#include "core/base/terminal.h"
 #include "core/config/report.h"
-#include "core/device/device.h"
 #include "core/machine/layout.h"
+#include "core/placement/instance.h"
 #include "core/placement/open.h"
 
 #include <backplane/host.h>
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-
-struct vm {
-	struct plan *plan; /* borrowed */
-	struct bus *bus;
-	struct machine *machine;
-	size_t device_count;
-	struct device **devices;
-	bool uses_terminal;
-};
 
 /* ---- the place that devices run in ---- */
 
@@ -75,7 +63,50 @@ static void place_quit(void *ctx)
 {
 	struct vm *vm = ctx;
 
+	/* If the guest has ended just now by itself, the first reason counts; so that a restart does not undo what the user wants, it
+	 * looks at this. */
+	atomic_store(&vm->quit, true);
 	machine_end(vm->machine, MACHINE_REQUESTED);
+}
+
+/* Each mark is a line, so a guest gets a budget of them. */
+static void mark(struct vm *vm, const char *id, uint64_t value)
+{
+	uint64_t us = (clock_now_ns() - clock_start_ns()) / NS_PER_US;
+	uint32_t before = atomic_fetch_add(&vm->marks, 1);
+
+	if (before < INSTANCE_MARKS_MAX)
+		log_tell("devices.%s: mark %" PRIu64 " at %" PRIu64 " us", id, value, us);
+	else if (before == INSTANCE_MARKS_MAX)
+		log_warn("devices.%s: the guest makes more than %d marks: the others are left out", id,
+			 INSTANCE_MARKS_MAX);
+}
+
+static int place_event(void *ctx, struct device *device, uint32_t event, uint64_t value)
+{
+	struct vm *vm = ctx;
+
+	switch (event) {
+	case BP_EVENT_PANIC:
+		machine_end(vm->machine, MACHINE_PANIC);
+		return 0;
+	case BP_EVENT_CRASH_LOADED:
+		if (!atomic_exchange(&vm->crash_loaded, true))
+			log_warn("devices.%s: the guest has crashed, and goes on with a crash kernel",
+				 device_id(device));
+		return 0;
+	case BP_EVENT_RESET:
+		machine_end(vm->machine, MACHINE_RESET);
+		return 0;
+	case BP_EVENT_POWEROFF:
+		machine_end(vm->machine, MACHINE_POWEROFF);
+		return 0;
+	case BP_EVENT_MARK:
+		mark(vm, device_id(device), value);
+		return 0;
+	default:
+		return -EINVAL;
+	}
 }
 
 /* ---- making and ending ---- */
@@ -88,7 +119,14 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct opener
 		.class = planned->class,
 		.values = planned->values,
 		.mem = machine_mem(vm->machine),
-		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = vm },
+		.vcpus = vm->plan->machine.vcpus,
+		.place = {
+			.claim = place_claim,
+			.release = place_release,
+			.quit = place_quit,
+			.event = place_event,
+			.ctx = vm,
+		},
 	};
 	size_t lines;
 	int r = open_values(opener, planned->values, err);
@@ -171,73 +209,4 @@ void vm_free(struct vm *vm)
 	machine_free(vm->machine);
 	bus_free(vm->bus);
 	free(vm);
-}
-
-/* ---- running ---- */
-
-static int start(struct vm *vm, struct err *err)
-{
-	int r = 0;
-
-	if (vm->uses_terminal)
-		r = terminal_raw(STDIN_FILENO, err);
-	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
-		r = device_start(vm->devices[i], err);
-		if (r < 0)
-			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
-	}
-	return r < 0 ? r : machine_start(vm->machine, err);
-}
-
-/* Waits until the guest has ended, or a signal asks for it. */
-static int wait_end(struct vm *vm, int signal_fd, struct err *err)
-{
-	struct pollfd fds[] = {
-		{ .fd = machine_end_fd(vm->machine), .events = POLLIN },
-		{ .fd = signal_fd, .events = POLLIN },
-	};
-
-	while (machine_end_reason(vm->machine) == MACHINE_RUNNING) {
-		struct signalfd_siginfo info;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return err_sys(err, -errno, "poll");
-		if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-			continue;
-		if (info.ssi_signo == SIGCONT) {
-			terminal_resume();
-			continue;
-		}
-		log_info("ending the VM: %s", strsignal((int)info.ssi_signo));
-		machine_end(vm->machine, MACHINE_REQUESTED);
-	}
-	return 0;
-}
-
-int vm_run(struct vm *vm, enum machine_end *ret_end, struct err *err)
-{
-	sigset_t signals;
-	int signal_fd;
-	int r;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGCONT);
-	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signal_fd < 0)
-		return err_sys(err, -errno, "signalfd");
-	r = start(vm, err);
-	if (r == 0)
-		r = wait_end(vm, signal_fd, err);
-	machine_stop(vm->machine);
-	for (size_t i = 0; i < vm->device_count; i++)
-		device_stop(vm->devices[i]);
-	terminal_restore();
-	close(signal_fd);
-	if (r < 0)
-		return r;
-	*ret_end = machine_end_reason(vm->machine);
-	return 0;
 }

@@ -4,7 +4,7 @@
  *
  *   call        before     after
  *   vm_new      -          KVM, memory, vCPUs and devices exist; nothing runs
- *   vm_run      vm_new     the guest has ended and every thread with it
+ *   vm_run      vm_new     the guest has ended for good, and every thread with it
  *   vm_free     any        nothing is left
  */
 #ifndef PLACEMENT_VM_H
@@ -19,8 +19,10 @@ struct vm;
 int vm_new(struct plan *plan, struct vm **ret, struct err *err);
 void vm_free(struct vm *vm); /* NULL is fine */
 
-/* Runs the guest to its end, which a signal (SIGINT, SIGTERM, SIGHUP) can bring about, too. The reason in *ret_end, or
- * -errno with a message if it could not be started. The caller has blocked those signals and SIGCONT. */
-int vm_run(struct vm *vm, enum machine_end *ret_end, struct err *err);
+/* Runs the guest to its end, through its restarts; endings.h says what ends it and what restarts it. A signal can bring its end
+ * about, too: SIGINT and SIGHUP at once, SIGTERM by the guest's power button, and at once after the configuration's
+ * shutdown_timeout, or when it comes again. The exit status in *ret_status; what has happened is in the log. -errno with a
+ * message if it could not be started or restarted. The caller has blocked those signals and SIGCONT. */
+int vm_run(struct vm *vm, int *ret_status, struct err *err);
 
 #endif

@@ -347,6 +347,20 @@ static void start_cpus(uint32_t count)
 		__asm__ volatile("pause");
 }
 
+/* Another CPU jumps in real mode to where a processor begins after a reset. */
+static void jump_to_reset_vector(void)
+{
+	static const uint8_t jump[] = { 0xea, 0xf0, 0xff, 0x00, 0xf0 }; /* ljmpw $0xf000, $0xfff0 */
+	volatile uint8_t *page = (volatile uint8_t *)(uintptr_t)TRAMPOLINE;
+
+	apic_enable();
+	for (size_t i = 0; i < sizeof(jump); i++)
+		page[i] = jump[i];
+	ipi(ICR_INIT);
+	ipi(ICR_STARTUP | TRAMPOLINE >> 12);
+	halt();
+}
+
 /* ---- cases ---- */
 
 /* 4 to 5 GiB, to itself. */
@@ -512,6 +526,8 @@ void payload_main(const uint8_t *boot_params)
 	} else if (is_case(cmdline, "reset")) {
 		store(LAYOUT_POWER + POWER_RESET, 1, POWER_RESET_VALUE);
 		halt();
+	} else if (is_case(cmdline, "vector")) {
+		jump_to_reset_vector();
 	} else if (is_case(cmdline, "triple")) {
 		triple_fault();
 	}

@@ -10,6 +10,7 @@
  *               cpuid     the same, but each CPU writes what CPUID says into its place in the shared page
  *               spin, halt                on all CPUs, for ever
  *               poweroff, reset, triple   the last one is a page fault without handlers for it, or for what follows
+ *               vector                   the second CPU jumps to the reset vector, in real mode
  *   cpus=N      how many CPUs there are (1)
  *   xapic       uses the local APIC's page instead of its registers in x2APIC mode
  *   uart        first prints "ready" on a serial port at 0x3f8

@@ -43,7 +43,7 @@ static int judge(struct harness *harness, enum machine_end end, struct err *err)
 
 	if (end == MACHINE_RUNNING)
 		return err_set(err, -ETIMEDOUT, "no end within %d s", LIMIT_S);
-	if (end == MACHINE_CRASH)
+	if (end == MACHINE_CRASH || end == MACHINE_KVM_ERROR)
 		return err_set(err, -EIO, "%s", machine_crash_text(harness->machine));
 	if (end != MACHINE_POWEROFF)
 		return err_set(err, -EIO, "it did not power off");

@@ -37,6 +37,10 @@ struct hooks {
 	void (*reset)(struct subject *subject);
 	void (*stop)(struct subject *subject);
 	void (*destroy)(struct subject *subject);
+	void (*quiesce)(struct subject *subject);
+	int (*save)(struct subject *subject, struct bp_writer *writer);
+	int (*load)(struct subject *subject, struct bp_reader *reader, uint32_t version);
+	void (*resume)(struct subject *subject);
 	bool no_state; /* create leaves *ret alone */
 };
 
@@ -59,6 +63,9 @@ struct subject {
 	struct place_claim claims[CLAIMS_MAX];
 	int claim_error; /* what the next claim fails with */
 	struct event quit;
+	size_t event_count;
+	uint32_t last_event;
+	uint64_t last_value;
 	struct event done; /* for the test's use */
 	struct err err;
 	char trace[256]; /* names of the callbacks, in order; [main] ones and reset */
@@ -143,6 +150,39 @@ static void subject_destroy(void *self)
 		subject->hooks.destroy(subject);
 }
 
+static void subject_quiesce(void *self)
+{
+	struct subject *subject = self;
+
+	trace(subject, "quiesce");
+	if (subject->hooks.quiesce)
+		subject->hooks.quiesce(subject);
+}
+
+static int subject_save(void *self, struct bp_writer *writer)
+{
+	struct subject *subject = self;
+
+	return subject->hooks.save ? subject->hooks.save(subject, writer) : 0;
+}
+
+static int subject_load(void *self, struct bp_reader *reader, uint32_t version)
+{
+	struct subject *subject = self;
+
+	trace(subject, "load");
+	return subject->hooks.load ? subject->hooks.load(subject, reader, version) : 0;
+}
+
+static void subject_resume(void *self)
+{
+	struct subject *subject = self;
+
+	trace(subject, "resume");
+	if (subject->hooks.resume)
+		subject->hooks.resume(subject);
+}
+
 static const char *const subject_choices[] = { "red", "green", NULL };
 
 static const struct bp_param subject_group[] = {
@@ -176,7 +216,8 @@ static const struct bp_device_class subject_class = {
 	BP_DEVICE_CLASS_INIT,       .name = "subject",        .summary = "device under test", BP_PARAMS(subject_params),
 	BP_RANGES(subject_ranges),  BP_IRQS(subject_irqs),    .validate = subject_validate,   .create = subject_create,
 	.start = subject_start,     .access = subject_access, .reset = subject_reset,         .stop = subject_stop,
-	.destroy = subject_destroy,
+	.destroy = subject_destroy, .state_version = 3,       .quiesce = subject_quiesce,     .save = subject_save,
+	.load = subject_load,       .resume = subject_resume,
 };
 
 /* ---- its place ---- */
@@ -225,6 +266,19 @@ static void place_quit(void *ctx)
 	event_post(&subject->quit);
 }
 
+static int place_event(void *ctx, struct device *device, uint32_t event, uint64_t value)
+{
+	struct subject *subject = ctx;
+
+	MUST(device_id(device) && device == device_of(subject->dev));
+	if (event < BP_EVENT_PANIC || event > BP_EVENT_MARK)
+		return -EINVAL;
+	subject->event_count++;
+	subject->last_event = event;
+	subject->last_value = value;
+	return 0;
+}
+
 static inline size_t claims_held(const struct subject *subject)
 {
 	size_t count = 0;
@@ -256,7 +310,14 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.id = id,
 		.class = &subject->class,
 		.mem = &subject->mem,
-		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = subject },
+		.vcpus = 3,
+		.place = {
+			.claim = place_claim,
+			.release = place_release,
+			.quit = place_quit,
+			.event = place_event,
+			.ctx = subject,
+		},
 		.bases = { MMIO_BASE },
 		.irq_fds = { dup(subject->irq_fd) },
 	};

@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #define BASE         UINT64_C(0xe0000)
-#define CAPACITY     0x20000
+#define CAPACITY     0x1f000
 #define HEADER       36
 #define FADT_FLAGS   112
 #define FADT_ARCH    109
@@ -131,6 +131,7 @@ static struct firmware machine(const struct firmware_node *nodes, size_t count)
 		.lapic_address = 0xfee00000,
 		.ioapic_address = 0xfec00000,
 		.power_address = 0xfe000000,
+		.button_gsi = 9,
 		.node_count = count,
 		.nodes = nodes,
 	};
@@ -260,6 +261,11 @@ static void dsdt_describes_devices(void **state)
 		  "acme,led\0");
 	HAS(dsdt, "\x14\xd8\xff\xda\xba\x6e\x8c\x4d\x8a\x91\xbc\x9b\xbf\x4a\xa3\x01");
 	HAS(dsdt, "c\0o\0n\0s\0o\0l\0e\0\0\0");
+	/* The power button: PNP0C0C, and an event device whose interrupt 9 notifies it that it has been pressed. */
+	HAS(dsdt, "PWRB\x08_HID\x0c\x41\xd0\x0c\x0c");
+	HAS(dsdt, "GED0\x08_HID\x0d"
+		  "ACPI0013\0");
+	HAS(dsdt, "\x89\x06\0\x0b\x01\x09\0\0\0\x79\0\x14\x0d_EVT\x09\x86PWRB\x0a\x80");
 	free(image.data);
 }
 

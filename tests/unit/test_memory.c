@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The guest's memory as the host sees it: prefaulting and what it shows on a terminal, and huge pages that are missing. */
+/* The guest's memory as the host sees it: prefaulting and what it shows on a terminal, clearing, and huge
+ * pages that are missing. */
 #include "core/base/clock.h"
 #include "core/base/progress.h"
 #include "core/machine/memory.h"
@@ -63,6 +64,43 @@ static void prefault_can_be_ended(void **state)
 	assert_int_equal(count_fds(), fds);
 	assert_int_equal(sigwaitinfo(&signals, NULL), SIGTERM);
 	assert_int_equal(sigprocmask(SIG_UNBLOCK, &signals, NULL), 0);
+}
+
+/* ---- another guest ---- */
+
+/* Nothing of the old guest is left, nothing is taken from the host before it is used, and the addresses are the same. */
+static void clearing_gives_zeroes(void **state)
+{
+	const struct memory_spec spec = { .bytes = 40 * MIB + PAGE };
+	struct memory memory;
+	struct gmem before;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(memory_create(&memory, &spec, &err), 0);
+	before = memory.map;
+	memset(memory.map.regions[0].host, 0xa5, spec.bytes);
+	assert_int_equal(memory_clear(&memory, &err), 0);
+	assert_memory_equal(&before, &memory.map, sizeof(before));
+	assert_int_equal(resident(&memory), 0);
+	for (uint64_t i = 0; i < spec.bytes; i += 64)
+		assert_int_equal(memory.map.regions[0].host[i], 0);
+	memory_destroy(&memory);
+}
+
+static void clearing_prefaults_again(void **state)
+{
+	const struct memory_spec spec = { .bytes = 40 * MIB, .prefault = true };
+	struct memory memory;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(memory_create(&memory, &spec, &err), 0);
+	memset(memory.map.regions[0].host, 0xa5, spec.bytes);
+	assert_int_equal(memory_clear(&memory, &err), 0);
+	assert_int_equal(resident(&memory), spec.bytes / PAGE);
+	assert_int_equal(memory.map.regions[0].host[12345], 0);
+	memory_destroy(&memory);
 }
 
 /* ---- progress ---- */
@@ -206,9 +244,10 @@ static void huge_pages_made(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prefault_takes_all),   cmocka_unit_test(prefault_can_be_ended),
-		cmocka_unit_test(progress_on_terminal), cmocka_unit_test(progress_elsewhere),
-		cmocka_unit_test(huge_pages_missing),   cmocka_unit_test(huge_pages_made),
+		cmocka_unit_test(prefault_takes_all),    cmocka_unit_test(prefault_can_be_ended),
+		cmocka_unit_test(clearing_gives_zeroes), cmocka_unit_test(clearing_prefaults_again),
+		cmocka_unit_test(progress_on_terminal),  cmocka_unit_test(progress_elsewhere),
+		cmocka_unit_test(huge_pages_missing),    cmocka_unit_test(huge_pages_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,11 @@
 #define OP_SCOPE       0x10
 #define OP_BUFFER      0x11
 #define OP_PACKAGE     0x12
+#define OP_METHOD      0x14
 #define OP_EXT         0x5b
 #define OP_EXT_DEVICE  0x82
+#define OP_NOTIFY      0x86
+#define METHOD_SERIAL  0x08 /* of a method's flags, whose lowest three bits count arguments */
 #define PKG_LENGTH_MAX ((UINT32_C(1) << 28) - 1)
 #define INTEGER_MAX    9 /* bytes of an integer with its opcode */
 
@@ -156,6 +159,24 @@ size_t aml_package_begin(struct aml *aml, uint8_t count)
 	mark = aml->bytes;
 	put_byte(aml, count);
 	return mark;
+}
+
+size_t aml_method_begin(struct aml *aml, const char *name, uint8_t arguments)
+{
+	size_t mark;
+
+	put_byte(aml, OP_METHOD);
+	mark = aml->bytes;
+	put_name(aml, name);
+	put_byte(aml, (uint8_t)((arguments & 7) | METHOD_SERIAL));
+	return mark;
+}
+
+void aml_notify(struct aml *aml, const char *device, uint64_t value)
+{
+	put_byte(aml, OP_NOTIFY);
+	put_name(aml, device);
+	aml_integer(aml, value);
 }
 
 void aml_named(struct aml *aml, const char *name)

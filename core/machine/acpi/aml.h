@@ -36,6 +36,7 @@ void aml_raw(struct aml *aml, const void *data, size_t bytes);
 size_t aml_scope_begin(struct aml *aml, const char *name);
 size_t aml_device_begin(struct aml *aml, const char *name);
 size_t aml_package_begin(struct aml *aml, uint8_t count);
+size_t aml_method_begin(struct aml *aml, const char *name, uint8_t arguments); /* serialised */
 void aml_end(struct aml *aml, size_t mark);
 
 /* "Name (NAME, value)": the value is what is written next. */
@@ -48,6 +49,9 @@ void aml_unicode(struct aml *aml, const char *text); /* the same, as a buffer of
 void aml_buffer(struct aml *aml, const void *data, size_t bytes);
 /* A hardware id: an integer for the EISA form "PNP0501", a string for the ACPI form "LNRO0005". */
 void aml_hid(struct aml *aml, const char *hid);
+
+/* In a method: tells the drivers of a device, which is found by its name in this scope or one around it. */
+void aml_notify(struct aml *aml, const char *device, uint64_t value);
 
 /* A resource template is a buffer of descriptors. */
 size_t aml_template_begin(struct aml *aml);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The namespace: how to power off, the processors, the registers that are the machine's own, and a
- * node for each device. Called by tables.c.
+ * The namespace: how to power off, the processors, the registers and the button that are the machine's own, and
+ * a node for each device. Called by tables.c.
  */
 #include "core/machine/acpi/dsdt.h"
 
@@ -14,7 +14,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define NODES_MAX 0x1000u /* three digits of a name */
+#define NODES_MAX      0x1000u /* three digits of a name */
+#define NOTIFY_PRESSED 0x80u   /* of a button (ACPI 6.4, 4.8.2.2.1.2) */
 
 /* Device Properties (_DSD): daffd814-6eba-4d8c-8a91-bc9bbf4aa301, as ToUUID() encodes it. */
 static const uint8_t properties_uuid[16] = {
@@ -64,6 +65,38 @@ static void write_motherboard(struct aml *aml, const struct firmware *firmware)
 	resources = aml_template_begin(aml);
 	aml_memory(aml, firmware->power_address, POWER_BYTES);
 	aml_template_end(aml, resources);
+	aml_end(aml, device);
+}
+
+/*
+ * The power button (ACPI 6.4, 4.8.2.2.1.2): a control method button, as a hardware-reduced machine has no other, and the generic
+ * event device (5.6.9) whose interrupt says that it has been pressed. One interrupt, one event, so _EVT need not look which.
+ */
+static void write_button(struct aml *aml, const struct firmware *firmware)
+{
+	size_t resources;
+	size_t device;
+	size_t method;
+
+	device = aml_device_begin(aml, "PWRB");
+	aml_named(aml, "_HID");
+	aml_hid(aml, "PNP0C0C");
+	aml_named(aml, "_UID");
+	aml_integer(aml, 0);
+	aml_end(aml, device);
+
+	device = aml_device_begin(aml, "GED0");
+	aml_named(aml, "_HID");
+	aml_hid(aml, "ACPI0013");
+	aml_named(aml, "_UID");
+	aml_integer(aml, 0);
+	aml_named(aml, "_CRS");
+	resources = aml_template_begin(aml);
+	aml_interrupt(aml, firmware->button_gsi);
+	aml_template_end(aml, resources);
+	method = aml_method_begin(aml, "_EVT", 1);
+	aml_notify(aml, "PWRB", NOTIFY_PRESSED);
+	aml_end(aml, method);
 	aml_end(aml, device);
 }
 
@@ -186,6 +219,7 @@ int acpi_write_dsdt(struct aml *aml, const struct firmware *firmware, struct err
 	for (uint32_t i = 0; i < firmware->vcpus; i++)
 		write_processor(aml, i);
 	write_motherboard(aml, firmware);
+	write_button(aml, firmware);
 	for (size_t i = 0; i < firmware->node_count; i++)
 		write_node(aml, (unsigned int)i, &firmware->nodes[i]);
 	aml_end(aml, scope);

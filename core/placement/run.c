@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a VM: start, the wait for its end, restarts in place, and stop. Main thread. What ends a life is in the machine,
+ * where the first reason wins; endings.c says what follows.
+ *
+ * A restart keeps this process, its devices and their files: vCPU threads end, devices are reset, KVM's part of the machine is
+ * made anew around the same memory, and the kernel is loaded again from the files that have been open all the time.
+ *
+ * SIGTERM presses the guest's power button. A press before the guest has a driver for it is lost, so the button is pressed again
+ * every second. While there is no guest to ask, in a restart, SIGTERM is the end.
+ */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/terminal.h"
+#include "core/placement/instance.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define PRESS_INTERVAL_NS NS_PER_S
+
+struct run {
+	struct vm *vm;
+	int signal_fd;
+	bool asked; /* the guest has been asked to power off */
+	bool late;  /* and has not */
+	uint64_t deadline_ns;
+	uint64_t next_press_ns;
+	struct endings_history history;
+};
+
+static int start(struct vm *vm, struct err *err)
+{
+	int r = 0;
+
+	if (vm->uses_terminal)
+		r = terminal_raw(STDIN_FILENO, err);
+	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
+		r = device_start(vm->devices[i], err);
+		if (r < 0)
+			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+	}
+	return r < 0 ? r : machine_start(vm->machine, err);
+}
+
+/* The next signal that has arrived and is not one about the terminal; 0 if there is none. */
+static int next_signal(const struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGCONT)
+			return (int)info.ssi_signo;
+		terminal_resume();
+	}
+	return 0;
+}
+
+static void press_button(struct run *run, uint64_t now_ns)
+{
+	machine_press_button(run->vm->machine);
+	run->next_press_ns = now_ns + PRESS_INTERVAL_NS;
+}
+
+static void ask(struct run *run)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	log_info("asking the guest to power off");
+	run->asked = true;
+	run->deadline_ns = now_ns + run->vm->plan->shutdown_timeout_ns;
+	press_button(run, now_ns);
+}
+
+static void take_signal(struct run *run, int number)
+{
+	if (number == SIGTERM && !run->asked && run->vm->plan->shutdown_timeout_ns) {
+		ask(run);
+		return;
+	}
+	log_info("ending the VM: %s", strsignal(number));
+	machine_end(run->vm->machine, MACHINE_REQUESTED);
+}
+
+/* While a guest is asked: presses again, or gives up. The time until there is something to do, for poll(). */
+static int mind_time(struct run *run)
+{
+	uint64_t now_ns, next_ns;
+
+	if (!run->asked)
+		return -1;
+	now_ns = clock_now_ns();
+	if (now_ns >= run->deadline_ns) {
+		run->late = true;
+		machine_end(run->vm->machine, MACHINE_REQUESTED);
+		return 0;
+	}
+	if (now_ns >= run->next_press_ns)
+		press_button(run, now_ns);
+	next_ns = run->next_press_ns < run->deadline_ns ? run->next_press_ns : run->deadline_ns;
+	return (int)((next_ns - now_ns) / NS_PER_MS) + 1;
+}
+
+/* Waits until this life of the guest has ended. */
+static int wait_end(struct run *run, struct err *err)
+{
+	const struct machine *machine = run->vm->machine;
+	struct pollfd fds[] = {
+		{ .fd = machine_end_fd(machine), .events = POLLIN },
+		{ .fd = run->signal_fd, .events = POLLIN },
+	};
+
+	while (machine_end_reason(machine) == MACHINE_RUNNING) {
+		int number;
+
+		if (poll(fds, 2, mind_time(run)) < 0 && errno != EINTR)
+			return err_sys(err, -errno, "poll");
+		number = next_signal(run);
+		if (number)
+			take_signal(run, number);
+	}
+	return 0;
+}
+
+static enum ending_cause cause_of(const struct run *run)
+{
+	switch (machine_end_reason(run->vm->machine)) {
+	case MACHINE_POWEROFF:
+		return ENDING_POWEROFF;
+	case MACHINE_RESET:
+		return atomic_load(&run->vm->crash_loaded) ? ENDING_CRASH_RESET : ENDING_RESET;
+	case MACHINE_PANIC:
+		return ENDING_PANIC;
+	case MACHINE_CRASH:
+		return ENDING_CRASH;
+	case MACHINE_KVM_ERROR:
+		return ENDING_KVM_ERROR;
+	default:
+		return run->late ? ENDING_LATE : ENDING_ASKED;
+	}
+}
+
+/* Whether somebody has asked for the end while there was no guest to be asked. */
+static bool is_unwanted(const struct run *run)
+{
+	int number = next_signal(run);
+
+	if (number)
+		log_info("ending the VM: %s", strsignal(number));
+	return number || atomic_load(&run->vm->quit);
+}
+
+/* Puts everything where it was before start(), but for the devices, which run on. No vCPU runs. */
+static int reset(struct vm *vm, struct err *err)
+{
+	int r;
+
+	/* The machine still counts as ended, so whatever a device tells of the old guest now changes nothing. */
+	for (size_t i = 0; i < vm->device_count; i++)
+		device_reset(vm->devices[i]);
+	atomic_store(&vm->crash_loaded, false);
+	atomic_store(&vm->marks, 0);
+	r = machine_restart(vm->machine, err);
+	return r < 0 ? r : machine_boot(vm->machine, vm->plan->image, &vm->plan->firmware, err);
+}
+
+/* 1 if another life has begun, 0 if somebody wants the end instead. */
+static int restart(struct run *run, struct err *err)
+{
+	int r;
+
+	if (is_unwanted(run))
+		return 0;
+	r = reset(run->vm, err);
+	/* A signal ends prefaulting, too. */
+	if (is_unwanted(run))
+		return 0;
+	if (r == 0)
+		r = machine_start(run->vm->machine, err);
+	if (r < 0) {
+		err_prefix(err, "cannot restart the guest: ");
+		return r;
+	}
+	return 1;
+}
+
+/* One life after the other. */
+static int live(struct run *run, int *ret_status, struct err *err)
+{
+	struct vm *vm = run->vm;
+
+	for (;;) {
+		struct ending ending;
+		enum ending_cause cause;
+		int r = wait_end(run, err);
+
+		if (r < 0)
+			return r;
+		machine_stop(vm->machine);
+		cause = cause_of(run);
+		ending = endings_decide(cause, &vm->plan->endings, run->asked);
+		if (ending.restart && endings_is_loop(&run->history, clock_now_ns()))
+			ending = endings_decide(ENDING_LOOP, &vm->plan->endings, run->asked);
+		log_line(ending.level, "%s%s", ending.text, ending.restart ? "; it is restarted" : "");
+		if (ending.restart) {
+			r = restart(run, err);
+			if (r < 0)
+				return r;
+			if (r > 0)
+				continue;
+			ending = endings_decide(ENDING_ASKED, &vm->plan->endings, true);
+			log_line(ending.level, "%s", ending.text);
+		}
+		*ret_status = ending.status;
+		return 0;
+	}
+}
+
+int vm_run(struct vm *vm, int *ret_status, struct err *err)
+{
+	struct run run = { .vm = vm };
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCONT);
+	run.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run.signal_fd < 0)
+		return err_sys(err, -errno, "signalfd");
+	r = start(vm, err);
+	if (r == 0)
+		r = live(&run, ret_status, err);
+	machine_stop(vm->machine);
+	for (size_t i = 0; i < vm->device_count; i++)
+		device_stop(vm->devices[i]);
+	terminal_restore();
+	close(run.signal_fd);
+	return r;
+}
