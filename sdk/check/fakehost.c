@@ -68,6 +68,7 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	host->real_ns = FAKEHOST_REAL_NS - FAKEHOST_EPOCH_NS;
 	host->start_ns = 0 - FAKEHOST_EPOCH_NS;
 	host->next_base = MMIO_BASE;
+	host->vcpus = 1;
 	host->table = (struct bp_host){
 		.size = sizeof(host->table),
 		.abi_major = BP_ABI_MAJOR,
@@ -309,6 +310,7 @@ static void dev_free(struct fakehost_dev *dev)
 	for (size_t i = 0; i < dev->file_count; i++)
 		close(dev->files[i].fd);
 	fake_cfg_free(dev);
+	fake_jobs_drop(dev);
 	free(dev->events);
 	free(dev);
 }
@@ -425,8 +427,8 @@ int fakehost_stop(struct fakehost_dev *dev)
 {
 	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
-	fake_jobs_end(dev);
 	dev->state = FAKE_STOPPED;
+	fake_jobs_drop(dev);
 	if (dev->class_table.stop) {
 		struct fake_here before = fake_enter(dev, FAKE_MAIN);
 
@@ -445,7 +447,6 @@ void fakehost_destroy(struct fakehost_dev *dev)
 	dev->class_table.destroy(dev->self);
 	fake_leave(before);
 	check_leftovers(dev, true);
-	fake_jobs_end(dev);
 	dev_free(dev);
 }
 

@@ -88,6 +88,9 @@ uint32_t fakehost_log_count(const struct fakehost *host, const char *text);
  * last. Borrowed. */
 const char *fakehost_log_line(const struct fakehost *host, uint32_t index, uint32_t *ret_level);
 
+/* What bp_info() tells of the number of vCPUs: 1 at first. A device that exists must not see it change. */
+void fakehost_vcpus(struct fakehost *host, uint32_t vcpus);
+
 /* ---- classes ---- */
 
 /* Loads a plugin as the real host does (dlopen with RTLD_NOW, never unloaded). Borrowed, or
@@ -112,7 +115,7 @@ int fakehost_start(struct fakehost_dev *dev);
 /* As at a reset of the machine; brings back a device that is broken. -EINVAL if it neither runs nor is quiet. */
 int fakehost_reset(struct fakehost_dev *dev);
 
-/* A job that has begun is ended first, others are dropped. -EINVAL if it neither runs nor is quiet. */
+/* Jobs that the device has not been told of are dropped. -EINVAL if it neither runs nor is quiet. */
 int fakehost_stop(struct fakehost_dev *dev);
 
 /* Stops the device if it runs, and destroys it; `dev` is gone. */
@@ -153,19 +156,16 @@ uint32_t fakehost_event(const struct fakehost_dev *dev, uint32_t index, uint64_t
 int fakehost_metric(const struct fakehost_dev *dev, const char *name, uint64_t *ret);
 
 /* Jobs wait until the test runs them, one by one: the blocking part of the oldest, and then what follows on the device. Between the
- * two anything can happen to the device. -EINVAL: there is no job, it is in the other half, or the device is stopped. */
+ * two anything can happen to the device. -EINVAL: there is no job, it is in the other half, or the device does not run. */
 int fakehost_job_work(struct fakehost_dev *dev);
 int fakehost_job_done(struct fakehost_dev *dev);
-
-/* The oldest job, which has not begun, is over with -ECANCELED. -EINVAL. */
-int fakehost_job_cancel(struct fakehost_dev *dev);
 
 /* Runs jobs as a whole until none is left. How many. */
 uint32_t fakehost_jobs(struct fakehost_dev *dev);
 
 /* ---- state ---- */
 
-/* Jobs are run, then the device comes to rest: no access, timer, fd or stream reaches it until fakehost_resume(), which tells of
+/* The device comes to rest, and jobs that it still has are run: no access, timer, fd or stream reaches it until fakehost_resume(), which tells of
  * what streams had to say meanwhile. -EINVAL in the wrong state. */
 int fakehost_quiesce(struct fakehost_dev *dev);
 int fakehost_resume(struct fakehost_dev *dev);

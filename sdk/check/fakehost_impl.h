@@ -16,7 +16,7 @@
 #define FAKE_FILES_MAX   64
 #define FAKE_PAIRS_MAX   256
 #define FAKE_METRICS_MAX 64
-#define FAKE_JOBS_MAX    64 /* that wait */
+#define FAKE_JOBS_MAX    64 /* at a time */
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
 
@@ -52,6 +52,7 @@ struct fakehost {
 	uint64_t real_ns;   /* what BP_CLOCK_REAL is ahead of now_ns; wraps */
 	uint64_t start_ns;  /* the same of BP_CLOCK_START */
 	uint64_t next_base; /* MMIO that is chosen */
+	uint32_t vcpus;
 	uint32_t breaches;
 	struct fake_line *lines;      /* oldest first */
 	struct fakehost_dev *devices; /* in order of creation */
@@ -221,8 +222,8 @@ int fake_claim(struct fakehost_dev *dev, const struct bp_range *range, uint64_t 
 /* The tag of field `index` of a state; false beyond the last. */
 bool fake_state_tag(const struct fakehost_bytes *state, size_t index, uint32_t *ret);
 
-/* Ends a job that has begun and drops the others. */
-void fake_jobs_end(struct fakehost_dev *dev);
+/* Drops all jobs without telling of them. */
+void fake_jobs_drop(struct fakehost_dev *dev);
 
 /* Tells the device of events of its stream, if it runs and listens; later if it is quiet. */
 void fake_stream_tell(struct bp_stream *stream, uint32_t events);

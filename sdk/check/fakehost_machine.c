@@ -8,7 +8,7 @@
 
 #define RUNS_MAX 10000 /* of jobs in one fakehost_jobs(): more is a loop */
 
-/* ---- clocks ---- */
+/* ---- clocks, and what the machine is ---- */
 
 uint64_t fakehost_clock(const struct fakehost *host, uint32_t clock)
 {
@@ -42,6 +42,16 @@ int fakehost_clock_set(struct fakehost *host, uint32_t clock, uint64_t ns)
 static uint64_t host_clock(struct bp_dev *dev, uint32_t clock)
 {
 	return fakehost_clock(fake_dev(dev)->host, clock);
+}
+
+void fakehost_vcpus(struct fakehost *host, uint32_t vcpus)
+{
+	host->vcpus = vcpus;
+}
+
+static uint64_t host_info(struct bp_dev *dev, uint32_t what)
+{
+	return what == BP_INFO_VCPUS ? fake_dev(dev)->host->vcpus : 0;
 }
 
 /* ---- events ---- */
@@ -130,20 +140,20 @@ int fakehost_metric(const struct fakehost_dev *dev, const char *name, uint64_t *
 static int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg)
 {
 	struct fakehost_dev *own = fake_dev(dev);
-	int r = fake_tag(own, FAKE_MAIN | FAKE_DEV, "bp_job");
+	int r = fake_tag(own, FAKE_CREATE | FAKE_MAIN | FAKE_DEV, "bp_job");
 	struct fake_job **at = &own->jobs;
 	struct fake_job *job;
-	uint32_t waiting = 0;
+	uint32_t count = 0;
 
 	if (r)
 		return r;
-	if (!fn || !done || own->state == FAKE_STOPPED) {
-		fake_breach(own, "bp_job without a function, or after stop");
+	if (!fn || !done)
 		return -EINVAL;
-	}
+	if (own->state == FAKE_STOPPED)
+		return -ESHUTDOWN;
 	for (; *at; at = &(*at)->next)
-		waiting += !(*at)->begun;
-	if (waiting >= FAKE_JOBS_MAX)
+		count++;
+	if (count >= FAKE_JOBS_MAX)
 		return -ENOSPC;
 	job = calloc(1, sizeof(*job));
 	if (!job)
@@ -167,32 +177,20 @@ int fakehost_job_work(struct fakehost_dev *dev)
 	return 0;
 }
 
-/* Takes the oldest job off the list before its end is told: that may ask for another one. */
-static void job_end(struct fakehost_dev *dev, int result)
+int fakehost_job_done(struct fakehost_dev *dev)
 {
-	struct fake_job job = *dev->jobs;
 	struct fake_here before;
+	struct fake_job job;
 
+	if (!dev->jobs || !dev->jobs->begun || dev->state != FAKE_RUNNING)
+		return -EINVAL;
+	/* It goes off the list first: what follows may ask for another one. */
+	job = *dev->jobs;
 	free(dev->jobs);
 	dev->jobs = job.next;
 	before = fake_enter(dev, FAKE_DEV);
-	job.done(job.arg, result);
+	job.done(job.arg, job.result);
 	fake_leave(before);
-}
-
-int fakehost_job_done(struct fakehost_dev *dev)
-{
-	if (!dev->jobs || !dev->jobs->begun)
-		return -EINVAL;
-	job_end(dev, dev->jobs->result);
-	return 0;
-}
-
-int fakehost_job_cancel(struct fakehost_dev *dev)
-{
-	if (!dev->jobs || dev->jobs->begun)
-		return -EINVAL;
-	job_end(dev, -ECANCELED);
 	return 0;
 }
 
@@ -213,10 +211,8 @@ uint32_t fakehost_jobs(struct fakehost_dev *dev)
 	return count;
 }
 
-void fake_jobs_end(struct fakehost_dev *dev)
+void fake_jobs_drop(struct fakehost_dev *dev)
 {
-	if (dev->jobs && dev->jobs->begun)
-		fakehost_job_done(dev);
 	while (dev->jobs) {
 		struct fake_job *next = dev->jobs->next;
 
@@ -228,6 +224,7 @@ void fake_jobs_end(struct fakehost_dev *dev)
 void fake_machine_fill(struct bp_host *table)
 {
 	table->clock = host_clock;
+	table->info = host_info;
 	table->event = host_event;
 	table->metric = host_metric;
 	table->job = host_job;

@@ -108,6 +108,7 @@ static int round_trip(struct fakehost_dev *dev, const struct fakehost_bytes *goo
 	host->now_ns = dev->host->now_ns;
 	host->real_ns = dev->host->real_ns;
 	host->start_ns = dev->host->start_ns;
+	host->vcpus = dev->host->vcpus;
 	pairs = calloc(dev->pair_count + 1, sizeof(*pairs));
 	r = -ENOMEM;
 	if (pairs) {
