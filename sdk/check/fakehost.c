@@ -65,7 +65,10 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 		goto fail_ram;
 	host->ram_bytes = ram_bytes;
 	host->now_ns = FAKEHOST_EPOCH_NS;
+	host->real_ns = FAKEHOST_REAL_NS - FAKEHOST_EPOCH_NS;
+	host->start_ns = 0 - FAKEHOST_EPOCH_NS;
 	host->next_base = MMIO_BASE;
+	host->vcpus = 1;
 	host->table = (struct bp_host){
 		.size = sizeof(host->table),
 		.abi_major = BP_ABI_MAJOR,
@@ -73,6 +76,8 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	};
 	fake_host_fill(&host->table);
 	fake_cfg_fill(&host->table);
+	fake_machine_fill(&host->table);
+	fake_state_fill(&host->table);
 	*ret = host;
 	return 0;
 
@@ -305,6 +310,8 @@ static void dev_free(struct fakehost_dev *dev)
 	for (size_t i = 0; i < dev->file_count; i++)
 		close(dev->files[i].fd);
 	fake_cfg_free(dev);
+	fake_jobs_drop(dev);
+	free(dev->events);
 	free(dev);
 }
 
@@ -355,7 +362,9 @@ int fakehost_create(struct fakehost *host, const struct bp_device_class *class_t
 		at = &(*at)->next;
 	*at = dev;
 	if (!dev->class_table.create || !dev->class_table.destroy || !dev->class_table.reset ||
-	    (dev->class_table.range_count && !dev->class_table.access) || dev->class_table.irq_count > FAKE_IRQS_MAX) {
+	    (dev->class_table.range_count && !dev->class_table.access) || dev->class_table.irq_count > FAKE_IRQS_MAX ||
+	    !dev->class_table.save != !dev->class_table.load ||
+	    !dev->class_table.save != !dev->class_table.state_version) {
 		fake_breach(dev, "the class table is not complete");
 		r = -EINVAL;
 		goto fail_free;
@@ -405,7 +414,7 @@ int fakehost_reset(struct fakehost_dev *dev)
 {
 	struct fake_here before;
 
-	if (dev->state != FAKE_RUNNING)
+	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
 	dev->broken = false;
 	before = fake_enter(dev, FAKE_DEV);
@@ -416,9 +425,10 @@ int fakehost_reset(struct fakehost_dev *dev)
 
 int fakehost_stop(struct fakehost_dev *dev)
 {
-	if (dev->state != FAKE_RUNNING)
+	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
 	dev->state = FAKE_STOPPED;
+	fake_jobs_drop(dev);
 	if (dev->class_table.stop) {
 		struct fake_here before = fake_enter(dev, FAKE_MAIN);
 

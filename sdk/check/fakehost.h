@@ -42,6 +42,9 @@ struct bp_stream; /* here: two buffers in memory */
 /* The clock stands here at first: a time of 0 would hide bugs. */
 #define FAKEHOST_EPOCH_NS UINT64_C(1000000000)
 
+/* And BP_CLOCK_REAL here: 2024-02-29 12:34:56 UTC. BP_CLOCK_START begins at 0. */
+#define FAKEHOST_REAL_NS  UINT64_C(1709210096000000000)
+
 /* One value, as text: numbers, sizes, durations and addresses as in the configuration file,
  * strings without quotation marks. A repeated parameter is given repeatedly; a member of a group
  * is "group.member". Arrays end with a NULL name. */
@@ -66,6 +69,11 @@ uint8_t *fakehost_ram(struct fakehost *host);
 void fakehost_advance(struct fakehost *host, uint64_t ns);
 uint64_t fakehost_now(const struct fakehost *host);
 
+/* What bp_clock() tells now. BP_CLOCK_REAL can be set to anything, BP_CLOCK_START and BP_CLOCK_MONOTONIC only forward; each goes on
+ * from there with fakehost_advance(). Setting BP_CLOCK_MONOTONIC is fakehost_advance(). -EINVAL. */
+uint64_t fakehost_clock(const struct fakehost *host, uint32_t clock);
+int fakehost_clock_set(struct fakehost *host, uint32_t clock, uint64_t ns);
+
 /* Looks once, without waiting, which registered fds are ready, and calls back. How many
  * callbacks, or -errno. */
 int fakehost_poll(struct fakehost *host);
@@ -79,6 +87,9 @@ uint32_t fakehost_log_count(const struct fakehost *host, const char *text);
 /* Line `index` of the log, "led0: text"; its level in *ret_level unless NULL. NULL beyond the
  * last. Borrowed. */
 const char *fakehost_log_line(const struct fakehost *host, uint32_t index, uint32_t *ret_level);
+
+/* What bp_info() tells of the number of vCPUs: 1 at first. A device that exists must not see it change. */
+void fakehost_vcpus(struct fakehost *host, uint32_t vcpus);
 
 /* ---- classes ---- */
 
@@ -101,10 +112,10 @@ int fakehost_create(struct fakehost *host, const struct bp_device_class *class_t
  * afterwards. */
 int fakehost_start(struct fakehost_dev *dev);
 
-/* As at a reset of the machine; brings back a device that is broken. -EINVAL if it does not run. */
+/* As at a reset of the machine; brings back a device that is broken. -EINVAL if it neither runs nor is quiet. */
 int fakehost_reset(struct fakehost_dev *dev);
 
-/* -EINVAL if it does not run. */
+/* Jobs that the device has not been told of are dropped. -EINVAL if it neither runs nor is quiet. */
 int fakehost_stop(struct fakehost_dev *dev);
 
 /* Stops the device if it runs, and destroys it; `dev` is gone. */
@@ -133,6 +144,60 @@ uint64_t fakehost_irqs(const struct fakehost_dev *dev, uint32_t irq);
 /* Whether the device has been declared broken by bp_broken() and not reset since. */
 bool fakehost_is_broken(const struct fakehost_dev *dev);
 
+/* ---- events, metrics, jobs ---- */
+
+/* How often the device has called bp_event() for `event` (a BP_EVENT_*; 0 for any). */
+uint32_t fakehost_event_count(const struct fakehost_dev *dev, uint32_t event);
+
+/* Event `index` in the order of the calls, its value in *ret_value unless NULL. 0 beyond the last. */
+uint32_t fakehost_event(const struct fakehost_dev *dev, uint32_t index, uint64_t *ret_value);
+
+/* What a metric says. -ENOENT. */
+int fakehost_metric(const struct fakehost_dev *dev, const char *name, uint64_t *ret);
+
+/* Jobs wait until the test runs them, one by one: the blocking part of the oldest, and then what follows on the device. Between the
+ * two anything can happen to the device. -EINVAL: there is no job, it is in the other half, or the device does not run. */
+int fakehost_job_work(struct fakehost_dev *dev);
+int fakehost_job_done(struct fakehost_dev *dev);
+
+/* Runs jobs as a whole until none is left. How many. */
+uint32_t fakehost_jobs(struct fakehost_dev *dev);
+
+/* ---- state ---- */
+
+/* The device comes to rest, and jobs that it still has are run: no access, timer, fd or stream reaches it until fakehost_resume(), which tells of
+ * what streams had to say meanwhile. -EINVAL in the wrong state. */
+int fakehost_quiesce(struct fakehost_dev *dev);
+int fakehost_resume(struct fakehost_dev *dev);
+
+/* A saved state, in a form that is the kit's own. */
+struct fakehost_bytes {
+	uint8_t *data; /* malloc'ed */
+	size_t count;
+};
+
+/* What the device writes, in *ret, which is the caller's to free. -EINVAL unless it is quiet, -ENOTSUP if it cannot be saved, or
+ * what has gone wrong. */
+int fakehost_save(struct fakehost_dev *dev, struct fakehost_bytes *ret);
+
+/* Resets the device and has it take the state over. A field that is left unread and is not BP_TAG_OPTIONAL fails this with
+ * -EBADMSG. After a failure the device has been reset. -EINVAL unless it is quiet, or for bytes that are no state, -ENOTSUP for a
+ * newer version or a device that cannot be loaded. */
+int fakehost_restore(struct fakehost_dev *dev, const struct fakehost_bytes *state);
+
+/* Makes a state a hostile one: sets a field, which is replaced or added, or drops it (-ENOENT). */
+int fakehost_bytes_uint(struct fakehost_bytes *state, uint32_t tag, uint64_t value);
+int fakehost_bytes_set(struct fakehost_bytes *state, uint32_t tag, const void *bytes, size_t count);
+int fakehost_bytes_drop(struct fakehost_bytes *state, uint32_t tag);
+void fakehost_bytes_free(struct fakehost_bytes *state);
+
+/*
+ * The round trip that every device has to survive: a running device is saved twice, which must give the same; a second instance, on a
+ * host of its own with the same memory and clocks, takes that over and saves the same; and each mandatory field that is missing, and
+ * one that nobody knows, either fails or does no harm. The device goes on afterwards. 0, or -errno: the reason is in the log.
+ */
+int fakehost_check_state(struct fakehost_dev *dev);
+
 /* ---- the far side of streams ---- */
 
 #define FAKEHOST_STREAM_IN_MAX ((size_t)65536)
@@ -155,6 +220,9 @@ const uint8_t *fakehost_stream_output(const struct bp_stream *stream, size_t *re
 
 /* Forgets the output so far. */
 void fakehost_stream_clear(struct bp_stream *stream);
+
+/* The terminal on the far side has this size from now on, which the device is told. Without it there is no terminal. */
+void fakehost_stream_resize(struct bp_stream *stream, uint32_t columns, uint32_t rows);
 
 /* How often the device has called bp_stream_read() and bp_stream_write(). */
 uint64_t fakehost_stream_calls(const struct bp_stream *stream);

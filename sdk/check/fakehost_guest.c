@@ -77,6 +77,8 @@ void fake_stream_tell(struct bp_stream *stream, uint32_t events)
 {
 	struct fake_here before;
 
+	if (stream->dev->state == FAKE_QUIET)
+		stream->owed |= events;
 	if (stream->dev->state != FAKE_RUNNING || !stream->fn)
 		return;
 	before = fake_enter(stream->dev, FAKE_DEV);
@@ -117,6 +119,13 @@ void fakehost_stream_room(struct bp_stream *stream, size_t bytes)
 		stream->owes_out = false;
 		fake_stream_tell(stream, BP_STREAM_OUT);
 	}
+}
+
+void fakehost_stream_resize(struct bp_stream *stream, uint32_t columns, uint32_t rows)
+{
+	stream->columns = columns;
+	stream->rows = rows;
+	fake_stream_tell(stream, BP_STREAM_SIZE);
 }
 
 const uint8_t *fakehost_stream_output(const struct bp_stream *stream, size_t *ret)

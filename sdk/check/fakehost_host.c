@@ -10,7 +10,8 @@
 
 int fake_tag(struct fakehost_dev *dev, uint32_t allowed, const char *function)
 {
-	static const char *const names[] = { "validate", "create", "start, stop or destroy", "a [dev] callback" };
+	static const char *const names[] = { "validate", "create", "start, stop or destroy", "a [dev] callback",
+					     "a job" };
 
 	if (fake_here.dev == dev && (fake_here.where & allowed))
 		return 0;
@@ -400,6 +401,19 @@ static int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const
 	return (int)taken;
 }
 
+static int host_stream_size(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns, uint32_t *ret_rows)
+{
+	int r = fake_tag(fake_dev(dev), FAKE_ANY_MAIN | FAKE_DEV, "bp_stream_size");
+
+	if (r)
+		return r;
+	if (!stream->columns || !stream->rows)
+		return -ENOTTY;
+	*ret_columns = stream->columns;
+	*ret_rows = stream->rows;
+	return 0;
+}
+
 void fake_host_fill(struct bp_host *table)
 {
 	table->log = host_log;
@@ -424,4 +438,5 @@ void fake_host_fill(struct bp_host *table)
 	table->stream_listen = host_stream_listen;
 	table->stream_read = host_stream_read;
 	table->stream_write = host_stream_write;
+	table->stream_size = host_stream_size;
 }

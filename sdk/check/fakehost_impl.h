@@ -15,6 +15,8 @@
 #define FAKE_STREAMS_MAX 16
 #define FAKE_FILES_MAX   64
 #define FAKE_PAIRS_MAX   256
+#define FAKE_METRICS_MAX 64
+#define FAKE_JOBS_MAX    64 /* at a time */
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
 
@@ -23,13 +25,15 @@
 #define FAKE_CREATE      (1u << 1)
 #define FAKE_MAIN        (1u << 2) /* start, stop, destroy */
 #define FAKE_DEV         (1u << 3)
+#define FAKE_WORK        (1u << 4) /* the blocking part of a job */
 #define FAKE_ANY_MAIN    (FAKE_VALIDATE | FAKE_CREATE | FAKE_MAIN)
 
 /* state: entered by */
 enum fake_state {
 	FAKE_NEW,     /* fakehost_create */
 	FAKE_CREATED, /* create == 0 */
-	FAKE_RUNNING, /* start == 0 */
+	FAKE_RUNNING, /* start == 0, fakehost_resume */
+	FAKE_QUIET,   /* fakehost_quiesce */
 	FAKE_STOPPED, /* fakehost_stop */
 };
 
@@ -45,7 +49,10 @@ struct fakehost {
 	uint8_t *ram;
 	size_t ram_bytes;
 	uint64_t now_ns;
+	uint64_t real_ns;   /* what BP_CLOCK_REAL is ahead of now_ns; wraps */
+	uint64_t start_ns;  /* the same of BP_CLOCK_START */
 	uint64_t next_base; /* MMIO that is chosen */
+	uint32_t vcpus;
 	uint32_t breaches;
 	struct fake_line *lines;      /* oldest first */
 	struct fakehost_dev *devices; /* in order of creation */
@@ -96,8 +103,46 @@ struct bp_stream {
 	size_t out_count;
 	size_t out_capacity;
 	size_t room;
-	bool owes_out; /* a write was short: BP_STREAM_OUT is due when there is room */
+	bool owes_out;    /* a write was short: BP_STREAM_OUT is due when there is room */
+	uint32_t owed;    /* events for a device that is quiet */
+	uint32_t columns; /* 0: no terminal */
+	uint32_t rows;
 	uint64_t calls;
+};
+
+struct fake_event {
+	uint32_t event;
+	uint64_t value;
+};
+
+struct fake_metric {
+	char name[32];
+	uint64_t slot;
+};
+
+struct fake_job {
+	struct fake_job *next; /* younger */
+	bool begun;            /* and worked: `result` stands */
+	int result;
+	bp_job_fn *fn;
+	bp_job_done_fn *done;
+	void *arg;
+};
+
+/* Where a device saves to or loads from; `on` while it does. */
+struct fake_writer {
+	struct bp_writer writer; /* what the plugin sees */
+	bool on;
+	int error; /* the first */
+	struct fakehost_bytes bytes;
+	size_t payload; /* bytes of all fields */
+};
+
+struct fake_reader {
+	struct bp_reader reader; /* what the plugin sees */
+	bool on;
+	const struct fakehost_bytes *bytes;
+	uint8_t *read; /* one a field: whether it has been read */
 };
 
 /* The values of a device or of a group of it. */
@@ -132,6 +177,13 @@ struct fakehost_dev {
 	struct bp_stream *streams[FAKE_STREAMS_MAX];
 	size_t file_count;
 	struct fake_file files[FAKE_FILES_MAX];
+	size_t event_count;
+	struct fake_event *events;
+	size_t metric_count;
+	struct fake_metric metrics[FAKE_METRICS_MAX];
+	struct fake_job *jobs; /* oldest first */
+	struct fake_writer writer;
+	struct fake_reader reader;
 };
 
 /* What the calling thread is executing. */
@@ -153,6 +205,8 @@ void fake_log(struct fakehost *host, struct fakehost_dev *dev, uint32_t level, c
 /* The functions of struct bp_host. */
 void fake_host_fill(struct bp_host *table);
 void fake_cfg_fill(struct bp_host *table);
+void fake_machine_fill(struct bp_host *table);
+void fake_state_fill(struct bp_host *table);
 
 static inline struct fakehost_dev *fake_dev(struct bp_dev *dev)
 {
@@ -165,7 +219,13 @@ int fake_tag(struct fakehost_dev *dev, uint32_t allowed, const char *function);
 /* Claims, without a tag check. */
 int fake_claim(struct fakehost_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret);
 
-/* Tells the device of events of its stream, if it runs and listens. */
+/* The tag of field `index` of a state; false beyond the last. */
+bool fake_state_tag(const struct fakehost_bytes *state, size_t index, uint32_t *ret);
+
+/* Drops all jobs without telling of them. */
+void fake_jobs_drop(struct fakehost_dev *dev);
+
+/* Tells the device of events of its stream, if it runs and listens; later if it is quiet. */
 void fake_stream_tell(struct bp_stream *stream, uint32_t events);
 
 /* Checks the device's pairs against its table and makes its first fake_cfg. -EINVAL, logged. */
