@@ -124,7 +124,7 @@ static inline int64_t io_rw(struct io_user *user, enum io_op op, void *buf, size
 	return io_user_run(user, &request);
 }
 
-static inline int64_t io_range(struct io_user *user, enum io_op op, uint32_t flags, uint64_t offset, uint64_t bytes)
+static inline int64_t io_range(struct io_user *user, enum io_op op, uint16_t flags, uint64_t offset, uint64_t bytes)
 {
 	struct io_request request = { .op = (uint8_t)op, .flags = flags, .offset = offset, .bytes = bytes };
 

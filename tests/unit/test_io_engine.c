@@ -282,7 +282,6 @@ static void bad_requests_are_refused(void **state)
 	REFUSED(-EINVAL, request.op = 255);
 	REFUSED(-EINVAL, request.file = 1);
 	REFUSED(-EINVAL, request.file = 255);
-	REFUSED(-EINVAL, request.zero = 1);
 	REFUSED(-EINVAL, request.flags = IO_MAY_UNMAP);
 	REFUSED(-EINVAL, request.op = IO_WRITE_ZEROES; request.flags = 2);
 	REFUSED(-EINVAL, request.op = IO_DISCARD; request.flags = IO_MAY_UNMAP);

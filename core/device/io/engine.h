@@ -52,19 +52,18 @@ enum io_op {
  * be done in any order.
  */
 struct io_request {
-	uint8_t op;    /* enum io_op */
-	uint8_t file;  /* index in the engine's files */
-	uint16_t zero; /* 0 */
-	uint32_t flags;
+	uint8_t op;         /* enum io_op */
+	uint8_t file;       /* index in the engine's files */
+	uint16_t flags;     /* IO_MAY_UNMAP, only for WRITE_ZEROES */
+	uint32_t iov_count; /* READV and WRITEV: up to IO_SEGMENTS_MAX. More than 1024 are done in parts, in order */
+	const struct iovec *iov; /* READV and WRITEV */
 	uint64_t offset;         /* bytes, from the start of the file; not for FLUSH */
 	uint64_t bytes;          /* DISCARD and WRITE_ZEROES */
-	const struct iovec *iov; /* READV and WRITEV. More than 1024 are done in parts, one after the other */
-	uint32_t iov_count;      /* up to IO_SEGMENTS_MAX */
 
 	/*
-	 * When it is done: READV and WRITEV bytes that were transferred, the others 0, or -errno. Reads are continued until all is
-	 * read or the file ends; so fewer bytes mean just that. Writes are whole or an error, after which any part of them may have been
-	 * written. A file may grow by a write, but not by WRITE_ZEROES, unless zeroes have to be written plainly.
+	 * When it is done: READV and WRITEV the bytes that were transferred, the others 0, or -errno. Reads go on until all is
+	 * read or the file ends, so fewer bytes mean just that. Writes are whole or an error, after which any part of them
+	 * may have been written. A file grows by a write, but not by WRITE_ZEROES, unless zeroes have to be written plainly.
 	 */
 	int64_t result;
 
@@ -75,18 +74,18 @@ struct io_request {
 	uint64_t segment_done; /* of the segment at iov[segment] */
 	uint32_t segment;
 	uint16_t retries;
-	uint8_t method; /* enum io_method: how this operation is being tried */
 	uint16_t slot;
+	uint8_t method; /* how this operation is being tried */
 };
 
 /* Called by reap, drain and free, once for each request, in their thread. It may queue requests, this one too, but not submit,
  * reap, drain or free. */
 typedef void io_done_fn(void *ctx, struct io_request *request);
 
+/* `fds` are regular files and block devices, open for what will be asked of them; they outlive the engine. */
 struct io_engine_spec {
 	enum io_kind kind;
-	const int *
-	    fds; /* regular files and block devices, open for what will be asked of them; borrowed, outlive the engine */
+	const int *fds;     /* borrowed, read once */
 	size_t fd_count;    /* 1 to IO_FILES_MAX */
 	unsigned int depth; /* 1 to IO_DEPTH_MAX: how many requests may be in flight, from queue to done */
 	io_done_fn *done;
@@ -115,8 +114,8 @@ bool io_engine_ready(const struct io_engine *engine);
 
 /*
  * Takes a request in. 0, and `done` will be called once, or, with nothing taken and `done` not called:
- * -EINVAL op, file, flags or a segment count that does not exist, or a non-zero `zero`; -EOVERFLOW offset or sum of bytes
- * beyond INT64_MAX; -EBUSY `depth` are in flight.
+ * -EINVAL op, file or flags that do not exist, too many segments, or segments without an address; -EOVERFLOW offset and bytes,
+ * or bytes alone, add up to more than INT64_MAX; -EBUSY `depth` are in flight.
  */
 int io_engine_queue(struct io_engine *engine, struct io_request *request);
 

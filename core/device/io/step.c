@@ -30,8 +30,7 @@ int io_request_check(const struct io_engine *engine, const struct io_request *re
 {
 	uint32_t allowed = request->op == IO_WRITE_ZEROES ? IO_MAY_UNMAP : 0;
 
-	if (request->op >= IO_OP_COUNT || request->file >= engine->file_count || request->zero ||
-	    request->flags & ~allowed)
+	if (request->op >= IO_OP_COUNT || request->file >= engine->file_count || request->flags & ~allowed)
 		return -EINVAL;
 	switch ((enum io_op)request->op) {
 	case IO_READV:
