@@ -82,9 +82,11 @@ static int open_stream(struct opener *opener, struct value *value, struct err *e
 	return 0;
 }
 
-static int open_file(const struct param *param, struct value *value, struct err *err)
+static int open_file(const struct values *values, const struct param *param, struct value *value, struct err *err)
 {
-	int fd = open_path(value, value->text, (param->flags & BP_P_WRITE) ? O_RDWR : O_RDONLY, err);
+	bool write =
+	    (param->flags & BP_P_WRITE) && !(param->readonly_param && values_number(values, param->readonly_param, 0));
+	int fd = open_path(value, value->text, write ? O_RDWR : O_RDONLY, err);
 
 	if (fd < 0)
 		return fd;
@@ -92,11 +94,12 @@ static int open_file(const struct param *param, struct value *value, struct err 
 	return 0;
 }
 
-static int open_value(struct opener *opener, const struct param *param, struct value *value, struct err *err)
+static int open_value(struct opener *opener, const struct values *values, const struct param *param,
+		      struct value *value, struct err *err)
 {
 	switch (param->type) {
 	case BP_P_FILE:
-		return open_file(param, value, err);
+		return open_file(values, param, value, err);
 	case BP_P_STREAM:
 		return open_stream(opener, value, err);
 	default:
@@ -119,7 +122,7 @@ int open_values(struct opener *opener, struct values *values, struct err *err)
 					return r;
 				continue;
 			}
-			r = open_value(opener, param, value, err);
+			r = open_value(opener, values, param, value, err);
 			if (r < 0) {
 				char path[256];
 				struct err text = *err;
