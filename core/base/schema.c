@@ -79,6 +79,7 @@ static void param_clear(struct param *param)
 	free(param->name);
 	free(param->def);
 	free(param->help);
+	free(param->readonly_param);
 	schema_free(param->group);
 }
 
@@ -226,6 +227,9 @@ static int copy_entry(struct copying *copying, const struct bp_param *raw, unsig
 	r = copy_line(copying, raw->help, label, "help text", &param->help);
 	if (r < 0)
 		return r;
+	r = copy_line(copying, raw->readonly_param, label, "readonly parameter", &param->readonly_param);
+	if (r < 0)
+		return r;
 	if (raw->type == BP_P_CHOICE)
 		return copy_choices(copying, raw->choices, label, param);
 	if (raw->type != BP_P_GROUP)
@@ -272,6 +276,28 @@ static int copy_param(struct copying *copying, const struct bp_param *raw, uint3
 	return copy_entry(copying, raw, depth, label, param);
 }
 
+/* What a parameter says of another one has to be true. */
+static int check_table(struct copying *copying, const struct schema *schema, const char *prefix)
+{
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct param *param = &schema->params[i];
+		int other = param->readonly_param ? schema_find(schema, param->readonly_param) : -1;
+
+		if (!param->readonly_param)
+			continue;
+		if (param->type != BP_P_FILE || !(param->flags & BP_P_WRITE))
+			return err_set(copying->err, -EINVAL,
+				       "parameter \"%s%s%s\": only a file that is written has a readonly parameter",
+				       prefix, prefix[0] ? "." : "", param->name);
+		if (other < 0 || schema->params[other].type != BP_P_BOOL ||
+		    (schema->params[other].flags & BP_P_REPEATED))
+			return err_set(copying->err, -EINVAL,
+				       "parameter \"%s%s%s\": its readonly parameter \"%s\" is not one of type bool",
+				       prefix, prefix[0] ? "." : "", param->name, param->readonly_param);
+	}
+	return 0;
+}
+
 static int copy_table(struct copying *copying, const struct bp_param *table, uint32_t stride, uint32_t count,
 		      unsigned int depth, const char *prefix, struct schema **ret)
 {
@@ -303,6 +329,9 @@ static int copy_table(struct copying *copying, const struct bp_param *table, uin
 		if (r < 0)
 			goto fail;
 	}
+	r = check_table(copying, schema, prefix);
+	if (r < 0)
+		goto fail;
 	*ret = schema;
 	return 0;
 fail:

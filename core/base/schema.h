@@ -31,6 +31,7 @@ struct param {
 	char **choices;
 	struct schema *group; /* GROUP: its table, else NULL */
 	char *help;
+	char *readonly_param; /* FILE with BP_P_WRITE: a BOOL of the same table, or NULL */
 };
 
 struct schema {

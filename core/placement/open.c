@@ -96,9 +96,11 @@ static int open_stream(struct opener *opener, struct value *value, const char *p
 	return 0;
 }
 
-static int open_file(const struct param *param, struct value *value, struct err *err)
+static int open_file(const struct values *values, const struct param *param, struct value *value, struct err *err)
 {
-	int fd = open_path(value, value->text, (param->flags & BP_P_WRITE) ? O_RDWR : O_RDONLY, err);
+	bool write =
+	    (param->flags & BP_P_WRITE) && !(param->readonly_param && values_number(values, param->readonly_param, 0));
+	int fd = open_path(value, value->text, write ? O_RDWR : O_RDONLY, err);
 
 	if (fd < 0)
 		return fd;
@@ -106,12 +108,12 @@ static int open_file(const struct param *param, struct value *value, struct err 
 	return 0;
 }
 
-static int open_value(struct opener *opener, const struct param *param, struct value *value, const char *path,
-		      struct err *err)
+static int open_value(struct opener *opener, const struct values *values, const struct param *param,
+		      struct value *value, const char *path, struct err *err)
 {
 	switch (param->type) {
 	case BP_P_FILE:
-		return open_file(param, value, err);
+		return open_file(values, param, value, err);
 	case BP_P_STREAM:
 		return open_stream(opener, value, path, err);
 	default:
@@ -136,7 +138,7 @@ int open_values(struct opener *opener, struct values *values, struct err *err)
 				continue;
 			}
 			snprintf(path, sizeof(path), "%s.%s", values->path, param->name);
-			r = open_value(opener, param, value, path, err);
+			r = open_value(opener, values, param, value, path, err);
 			if (r < 0) {
 				struct err text = *err;
 

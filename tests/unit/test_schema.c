@@ -116,6 +116,30 @@ static void refuse(const struct bp_param *table, uint32_t stride, uint32_t count
 	assert_ptr_equal(schema, &schema); /* written only on success */
 }
 
+static void readonly_parameter_is_a_bool_of_the_same_table(void **state)
+{
+	struct bp_param table[] = {
+		{ .name = "path", .type = BP_P_FILE, .flags = BP_P_WRITE, .readonly_param = "readonly" },
+		{ .name = "readonly", .type = BP_P_BOOL },
+		{ .name = "count", .type = BP_P_UINT },
+	};
+	struct err err = ERR_NONE;
+	struct schema *schema;
+
+	(void)state;
+	assert_int_equal(schema_copy(table, sizeof(table[0]), 3, &schema, &err), 0);
+	assert_string_equal(schema->params[0].readonly_param, "readonly");
+	schema_free(schema);
+	table[0].readonly_param = "count";
+	refuse(table, sizeof(table[0]), 3,
+	       "parameter \"path\": its readonly parameter \"count\" is not one of type bool");
+	table[0].readonly_param = "absent";
+	refuse(table, sizeof(table[0]), 3,
+	       "parameter \"path\": its readonly parameter \"absent\" is not one of type bool");
+	table[0].flags = 0;
+	refuse(table, sizeof(table[0]), 3, "parameter \"path\": only a file that is written has a readonly parameter");
+}
+
 static void tables_of_a_wrong_shape(void **state)
 {
 	static const uint32_t strides[] = { 0, 1, 8, 64, sizeof(struct bp_param) + 4, 1032, 1u << 31 };
@@ -317,6 +341,7 @@ int main(void)
 		cmocka_unit_test(copies_everything),
 		cmocka_unit_test(an_empty_table_is_a_schema),
 		cmocka_unit_test(entries_may_be_longer),
+		cmocka_unit_test(readonly_parameter_is_a_bool_of_the_same_table),
 		cmocka_unit_test(tables_of_a_wrong_shape),
 		cmocka_unit_test(hostile_entries),
 		cmocka_unit_test(hostile_names),
