@@ -141,7 +141,7 @@ static inline void dispatch_open(struct dispatch *dispatch, size_t count)
 		struct device_spec spec = {
 			.id = "light",
 			.class = &dispatch->class,
-			.place = { dispatch_claim, dispatch_release, dispatch_quit, dispatch },
+			.place = { .claim = dispatch_claim, .release = dispatch_release, .quit = dispatch_quit, .ctx = dispatch },
 			.bases = { dispatch_address(i) },
 		};
 
