@@ -109,7 +109,7 @@ int guest_loops_run(const struct guest_loops *loops, double *ret_rate, struct er
 int guest_loops_calibrate(uint32_t *ret_accesses, struct err *err)
 {
 	const struct guest_loops loops = { .cpus = 1, .accesses = CALIBRATION };
-	double one;
+	double one = 0;
 	int r = guest_loops_run(&loops, &one, err);
 
 	if (r < 0)
