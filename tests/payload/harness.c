@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAYLOAD_FILE "payload.elf"
+#define PAYLOAD_FILE "../payload/payload.elf"
 
 static int report_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, bool write, uint64_t *value)
 {
@@ -37,7 +37,7 @@ static int report_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t w
 	return 0;
 }
 
-/* Where the payload is: in this program's folder. */
+/* Where the payload is: programs that use it are in its folder, or in one beside it. */
 static int payload_path(char path[PATH_MAX], struct err *err)
 {
 	ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof(PAYLOAD_FILE));

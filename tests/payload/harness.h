@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A machine that runs the payload: the bus with the reporting port, the machine, a bounded wait for its end. Used by probe.c
- * and test_payload.c on their main thread; reports arrive on vCPU threads.
+ * A machine that runs the payload: the bus with the reporting port, the machine, a bounded wait for its end. Used on the main
+ * thread of the programs in this folder and of some in tests/bench; reports arrive on vCPU threads.
  *
  *   call             before            after
  *   harness_open     -                 made and loaded: claims, shared memory
@@ -30,8 +30,8 @@ struct harness {
 	uint32_t reports[HARNESS_REPORTS_MAX];
 };
 
-/* Makes a machine of `spec` with the payload loaded, which is to be found beside this program. 0, or -errno with a message;
- * harness_close() is needed in both cases. */
+/* Makes a machine of `spec` with the payload loaded, which is to be found in this program's folder or in one beside it. 0, or
+ * -errno with a message; harness_close() is needed in both cases. */
 int harness_open(struct harness *harness, const struct machine_spec *spec, const char *cmdline, struct err *err);
 void harness_close(struct harness *harness);
 

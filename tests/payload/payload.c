@@ -49,7 +49,7 @@ void payload_interrupt(uint64_t vector);
 #define SELECTOR_CODE       0x10
 #define NOWHERE             (UINT64_C(1) << 39) /* an address that no page table has */
 
-enum what { DO_REPORT, DO_CPUID, DO_SPIN, DO_HALT };
+enum what { DO_REPORT, DO_CPUID, DO_LOOP, DO_SPIN, DO_HALT };
 
 struct gate {
 	uint16_t offset_low;
@@ -65,7 +65,8 @@ static struct gate gates[256];
 static uint64_t high_directory[PAGE_ENTRIES] __attribute__((aligned(4096)));
 static volatile struct payload_shared *const shared = (volatile struct payload_shared *)(uintptr_t)PAYLOAD_SHARED;
 static volatile uint64_t interrupts; /* all that have come */
-static volatile uint32_t cpus_done;
+static volatile uint32_t cpus_done, loops_done;
+static volatile bool loops_may_begin;
 static bool x2apic;
 static enum what what;
 
@@ -313,6 +314,27 @@ static void tell_cpuid(void)
 	own->present++;
 }
 
+static void loop(void)
+{
+	uint32_t id = apic_id();
+	const volatile struct payload_op *op = &shared->ops[id % PAYLOAD_OPS_MAX];
+	uint64_t address = op->address, value = op->value;
+	uint32_t count = op->count, width = op->width;
+	bool write = op->kind == PAYLOAD_OP_WRITE;
+
+	while (!loops_may_begin)
+		__asm__ volatile("pause");
+	out32(PAYLOAD_MARK, PAYLOAD_MARK_BEGIN + id);
+	for (uint32_t i = 0; i < count; i++) {
+		if (write)
+			store(address, width, value);
+		else
+			load(address, width);
+	}
+	out32(PAYLOAD_MARK, PAYLOAD_MARK_END + id);
+	__atomic_fetch_add(&loops_done, 1, __ATOMIC_SEQ_CST);
+}
+
 /* What each CPU does, the first one last. */
 void payload_cpu(void)
 {
@@ -328,6 +350,8 @@ void payload_cpu(void)
 		break;
 	}
 	__atomic_fetch_add(&cpus_done, 1, __ATOMIC_SEQ_CST);
+	if (what == DO_LOOP)
+		loop();
 	if (what == DO_SPIN)
 		spin();
 }
@@ -540,6 +564,13 @@ void payload_main(const uint8_t *boot_params)
 		what = is_case(cmdline, "smp") ? DO_REPORT : DO_CPUID;
 		start_cpus(cpus);
 		payload_cpu();
+	} else if (is_case(cmdline, "loop")) {
+		what = DO_LOOP;
+		start_cpus(cpus);
+		loops_may_begin = true;
+		payload_cpu();
+		while (loops_done < cpus)
+			__asm__ volatile("pause");
 	} else if (is_case(cmdline, "spin") || is_case(cmdline, "halt")) {
 		what = is_case(cmdline, "spin") ? DO_SPIN : DO_HALT;
 		start_cpus(cpus);

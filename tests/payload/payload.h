@@ -8,6 +8,8 @@
  *   case=NAME   script    carries out the operations in the shared page, then powers off
  *               smp       starts all CPUs; each reports its APIC id and halts; powers off when all have
  *               cpuid     the same, but each CPU writes what CPUID says into its place in the shared page
+ *               loop      starts all CPUs; when all are there, each carries out the operation with its APIC id as index,
+ *                         a READ or WRITE, `count` times, and marks when it begins and when it ends; then powers off
  *               spin, halt                on all CPUs, for ever
  *               poweroff, reset, triple   the last one is a page fault without handlers for it, or for what follows
  *               vector                   the second CPU jumps to the reset vector, in real mode
@@ -25,6 +27,7 @@
 
 #define PAYLOAD_REPORT     0x500u    /* a port, 32 bits wide: reports are written to it */
 #define PAYLOAD_EVENTS     0x510u    /* ports of tests/plugins/events.c */
+#define PAYLOAD_MARK       0x518u    /* another, for PAYLOAD_MARK_* + APIC id of case=loop; nobody need answer there */
 #define PAYLOAD_SHARED     0x200000u /* struct payload_shared */
 #define PAYLOAD_BUFFER     0x300000u /* for what string operations read and write */
 #define PAYLOAD_CPUS_MAX   32
@@ -40,6 +43,11 @@
 /* Interrupt vectors that devices may use: the handler counts, reports, and signals the end of interrupt. */
 #define PAYLOAD_VECTOR     0x50u
 
+/* Marks. */
+#define PAYLOAD_MARK_BEGIN 0x100u
+#define PAYLOAD_MARK_END   0x200u
+#define PAYLOAD_MARK_MASK  0xf00u
+
 enum payload_op_kind {
 	PAYLOAD_OP_END,
 	PAYLOAD_OP_READ,  /* memory, or a device in memory, at `address` -> `value` */
@@ -54,7 +62,7 @@ enum payload_op_kind {
 struct payload_op {
 	uint32_t kind;
 	uint32_t width;    /* 1, 2, 4, 8 */
-	uint32_t count;    /* INS, OUTS */
+	uint32_t count;    /* INS, OUTS; case=loop */
 	uint32_t backward; /* INS, OUTS: with the direction flag set */
 	uint64_t address;
 	uint64_t value;

@@ -371,6 +371,40 @@ static void unclaimed(void **state)
 		fail_msg("the log does not tell: %s", log);
 }
 
+/* case=loop: two CPUs at once, each with an operation of its own. */
+static void loops_of_two_cpus(void **state)
+{
+	struct fixture *fixture = *state;
+	size_t reads = 0, writes = 0;
+
+	fixture_open(fixture, 2, HARNESS_MEMORY, "case=loop cpus=2");
+	device_claim(&fixture->device, &fixture->harness, 0, BP_MMIO, DEVICE, DEVICE_BYTES, ALL_WIDTHS);
+	fixture_op(fixture, (struct payload_op){
+				.kind = PAYLOAD_OP_READ,
+				.width = 4,
+				.count = 300,
+				.address = DEVICE,
+			    });
+	fixture_op(fixture, (struct payload_op){
+				.kind = PAYLOAD_OP_WRITE,
+				.width = 2,
+				.count = 200,
+				.address = DEVICE + 8,
+				.value = WRITTEN,
+			    });
+	fixture_run(fixture, MACHINE_POWEROFF);
+	assert_int_equal(fixture->device.count, 500);
+	for (size_t i = 0; i < fixture->device.count; i++) {
+		const struct access *access = &fixture->device.accesses[i];
+
+		reads += !access->write && access->width == 4 && access->offset == 0;
+		writes +=
+		    access->write && access->width == 2 && access->offset == 8 && access->value == cut(WRITTEN, 2);
+	}
+	assert_int_equal(reads, 300);
+	assert_int_equal(writes, 200);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -382,7 +416,7 @@ int main(void)
 		CASE(unaligned),      CASE(page_crossing),     CASE(crossing_two_ranges),
 		CASE(rep_outs),       CASE(rep_outs_backward), CASE(rep_outs_long),
 		CASE(rep_ins),        CASE(rep_ins_backward),  CASE(rep_ins_long),
-		CASE(unclaimed),
+		CASE(unclaimed),      CASE(loops_of_two_cpus),
 	};
 
 	return cmocka_run_group_tests_name("payload accesses", tests, NULL, NULL);

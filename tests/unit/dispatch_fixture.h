@@ -127,16 +127,15 @@ static inline uint64_t dispatch_address(size_t device)
 	return DISPATCH_BASE + device * DISPATCH_STRIDE;
 }
 
-/* `count` devices that run. */
-static inline void dispatch_open(struct dispatch *dispatch, size_t count)
+/* `count` devices that run, on a bus that is borrowed until dispatch_detach(). */
+static inline void dispatch_attach(struct dispatch *dispatch, struct bus *bus, size_t count)
 {
 	struct place nowhere = { .file = "test", .line = 1 };
 	struct err err;
 
-	*dispatch = (struct dispatch){ .count = count };
+	*dispatch = (struct dispatch){ .bus = bus, .count = count };
 	DISPATCH_MUST(count <= DISPATCH_DEVICES_MAX);
 	DISPATCH_MUST(class_copy(&light_class, &dispatch->class, &err) == 0);
-	DISPATCH_MUST(bus_new(&dispatch->bus) == 0);
 	for (size_t i = 0; i < count; i++) {
 		struct device_spec spec = {
 			.id = "light",
@@ -151,12 +150,26 @@ static inline void dispatch_open(struct dispatch *dispatch, size_t count)
 	}
 }
 
-static inline void dispatch_close(struct dispatch *dispatch)
+static inline void dispatch_detach(struct dispatch *dispatch)
 {
 	for (size_t i = 0; i < dispatch->count; i++)
 		device_free(dispatch->devices[i]);
-	bus_free(dispatch->bus);
 	class_free(&dispatch->class);
+}
+
+/* The same with a bus of their own. */
+static inline void dispatch_open(struct dispatch *dispatch, size_t count)
+{
+	struct bus *bus;
+
+	DISPATCH_MUST(bus_new(&bus) == 0);
+	dispatch_attach(dispatch, bus, count);
+}
+
+static inline void dispatch_close(struct dispatch *dispatch)
+{
+	dispatch_detach(dispatch);
+	bus_free(dispatch->bus);
 }
 
 #endif

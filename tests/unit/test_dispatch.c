@@ -39,6 +39,7 @@ void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's start with underscores. */
 void *malloc(size_t bytes)
 {
 	atomic_fetch_add(&allocations, 1);
@@ -56,16 +57,17 @@ void *realloc(void *old, size_t bytes)
 	atomic_fetch_add(&allocations, 1);
 	return __libc_realloc(old, bytes);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 #endif
 
 /* ---- one access ---- */
 
 struct fixture {
+	struct bus_reader reader; /* first: it is aligned to a cache line */
 	struct dispatch dispatch;
-	struct bus_reader reader;
 	uint64_t address;
-	bool write;
 	uint64_t value;
+	bool write;
 };
 
 static void access_once(void *arg)
