@@ -52,7 +52,7 @@ void log_set_raw_terminal(bool raw)
 }
 
 /* "PREFIXTEXT" in one write. */
-static void write_line(const char *prefix, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format, va_list ap)
 {
 	char line[1200];
 	int start = snprintf(line, sizeof(line), "%s", prefix);

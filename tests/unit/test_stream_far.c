@@ -74,15 +74,29 @@ static int come(enum form form)
 	return fd;
 }
 
+/* Sets a goal `ask` bytes from what has come so far, which is the result. */
+static int deed_goal(struct subject *subject, const struct bp_access *access, uint64_t *val)
+{
+	struct console *self = subject->extra;
+
+	(void)access, (void)val;
+	self->goal = self->got_count + self->ask;
+	self->result = (int)self->got_count;
+	return 0;
+}
+
 /* Says something, and waits until the device has heard it: then it has heard of us, too. */
 static void say(int fd, const char *text)
 {
-	size_t before = console.got_count, bytes = strlen(text);
+	uint64_t times = event_count(&console.got_all);
+	size_t before, bytes = strlen(text);
 
-	console.goal = before + bytes;
-	console.got_all = (struct event)EVENT_INIT;
+	console.ask = bytes;
+	assert_int_equal(on_dev(console.subject, deed_goal), 0);
+	before = (size_t)console.result;
 	assert_int_equal(write(fd, text, bytes), bytes);
-	assert_true(event_wait(&console.got_all, 1));
+	assert_true(event_wait(&console.got_all, times + 1));
+	assert_int_equal(on_dev(console.subject, NULL), 0);
 	assert_int_equal(console.got_count, before + bytes);
 	assert_memory_equal(console.got + before, text, bytes);
 }
@@ -253,7 +267,7 @@ static void one_who_leaves_amid_output_frees_the_device(void **state)
 		assert_int_equal(on_dev(one, deed_send), 0);
 		assert_int_equal(read(fd, seen, sizeof(seen)), sizeof(seen));
 		assert_memory_equal(seen, data, sizeof(seen));
-		assert_true(console.sent < MEGABYTE);
+		assert_true(console.result < (int)MEGABYTE);
 		close(fd);
 		/* The device is told that there is room, and gets rid of everything. */
 		assert_true(event_wait(&console.out, 1));
@@ -458,10 +472,11 @@ static void the_second_client_waits_for_his_turn(void **state)
 	assert_int_equal(console.got_count, 5);
 	poll_fd.fd = second;
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
-	console.goal = 11;
-	console.got_all = (struct event)EVENT_INIT;
+	console.ask = 6;
+	assert_int_equal(on_dev(one, deed_goal), 0);
 	close(first);
-	assert_true(event_wait(&console.got_all, 1));
+	assert_true(event_wait(&console.got_all, 2));
+	assert_int_equal(on_dev(one, NULL), 0);
 	assert_memory_equal(console.got, "firstsecond", 11);
 	hear(second, "for the second");
 	close(second);
