@@ -12,7 +12,8 @@ enum form { FORM_PTY, FORM_UNIX, FORMS };
 
 static struct opener opener;
 static char far_name[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-static char directory[] = "/tmp/test_stream_far.XXXXXX";
+#define DIRECTORY "/tmp/test_stream_far.XXXXXX"
+static char directory[sizeof(DIRECTORY)];
 
 /* A console whose stream is of that form, and runs. */
 static void far_run(struct subject *subject, enum habit habit, enum form form)
@@ -117,15 +118,12 @@ static void hear(int fd, const char *text)
 	assert_memory_equal(seen, text, bytes);
 }
 
-#define EACH_FORM(form) for (enum form form = 0; form < FORMS; form++)
-
 static void without_anybody_output_is_dropped(void **state)
 {
 	struct subject *one = &((struct fixture *)*state)->one;
 	uint8_t *data = noise(MEGABYTE);
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		int fd;
 
 		far_run(one, READS_ALL, form);
@@ -147,8 +145,7 @@ static void each_one_who_comes_is_served(void **state)
 {
 	struct subject *one = &((struct fixture *)*state)->one;
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		far_run(one, READS_ALL, form);
 		for (int i = 0; i < 20; i++) {
 			int fd = come(form);
@@ -173,8 +170,7 @@ static void typing_is_heard_before_anything_was_said(void **state)
 {
 	struct subject *one = &((struct fixture *)*state)->one;
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		far_run(one, READS_ALL, form);
 		assert_idle(one);
 		for (int i = 0; i < 5; i++) {
@@ -194,8 +190,7 @@ static void words_before_leaving_are_heard(void **state)
 	struct subject *one = &((struct fixture *)*state)->one;
 	uint8_t *data = noise(10000);
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		int fd;
 
 		far_run(one, READS_NOT, form);
@@ -221,8 +216,7 @@ static void one_who_does_not_read_grows_nothing(void **state)
 	uint8_t *data = noise(MEGABYTE), *seen = malloc(MEGABYTE);
 
 	assert_non_null(seen);
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		size_t count = 0;
 		int fd;
 
@@ -255,8 +249,7 @@ static void one_who_leaves_amid_output_frees_the_device(void **state)
 	struct subject *one = &((struct fixture *)*state)->one;
 	uint8_t *data = noise(MEGABYTE), seen[1000];
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		int fd;
 
 		far_run(one, READS_ALL, form);
@@ -289,8 +282,7 @@ static void a_flood_stays_outside(void **state)
 	struct subject *one = &((struct fixture *)*state)->one;
 	uint8_t *data = noise(MEGABYTE);
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		size_t flood = 0;
 		ssize_t count;
 		int fd;
@@ -326,8 +318,7 @@ static void floods_pass_both_ways(void **state)
 	uint8_t *data = noise(MEGABYTE), *seen = malloc(MEGABYTE);
 
 	assert_non_null(seen);
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		struct player reader, writer;
 		int fd;
 
@@ -351,8 +342,7 @@ static void a_device_that_does_not_listen(void **state)
 {
 	struct subject *one = &((struct fixture *)*state)->one;
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		int fd;
 
 		console.deaf = true;
@@ -375,8 +365,7 @@ static void the_escape_key_is_a_key(void **state)
 {
 	struct subject *one = &((struct fixture *)*state)->one;
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		int fd;
 
 		far_run(one, READS_ALL, form);
@@ -393,8 +382,7 @@ static void one_who_stopped_does_not_hold_up_the_end(void **state)
 	struct subject *one = &((struct fixture *)*state)->one;
 	uint8_t *data = noise(MEGABYTE);
 
-	EACH_FORM(form)
-	{
+	for (enum form form = 0; form < FORMS; form++) {
 		uint64_t start;
 		int fd;
 
@@ -514,7 +502,7 @@ static void clients_are_served_while_nothing_is_read(void **state)
 	fds = count_fds();
 	for (int i = 0; i < 10; i++) {
 		int fd = come(FORM_UNIX);
-		char seen;
+		char seen = 0;
 
 		assert_int_equal(write(fd, data, 50000), 50000);
 		/* Without a word from the device we cannot know whether we are there. */
@@ -585,6 +573,7 @@ static void a_client_without_a_descriptor_comes_later(void **state)
 
 static int far_setup(void **state)
 {
+	memcpy(directory, DIRECTORY, sizeof(DIRECTORY));
 	return mkdtemp(directory) ? stream_setup(state) : -1;
 }
 
@@ -595,7 +584,6 @@ static int far_teardown(void **state)
 	opener_end(&opener);
 	if (rmdir(directory) < 0)
 		r = -1;
-	strcpy(strrchr(directory, '.'), ".XXXXXX");
 	return r;
 }
 
