@@ -51,14 +51,15 @@ void log_set_raw_terminal(bool raw)
 	atomic_store_explicit(&raw_terminal, raw, memory_order_relaxed);
 }
 
-/* "PREFIXTEXT" in one write. */
-__attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format, va_list ap)
+static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, const char *format, va_list ap)
 {
 	char line[1200];
-	int start = snprintf(line, sizeof(line), "%s", prefix);
+	int prefix_length, length;
 	size_t end;
 
-	if (vsnprintf(line + start, sizeof(line) - (size_t)start - 2, format, ap) < 0)
+	prefix_length = snprintf(line, sizeof(line), "%s", prefix);
+	length = vsnprintf(line + prefix_length, sizeof(line) - (size_t)prefix_length - 2, format, ap);
+	if (length < 0)
 		return;
 	end = strlen(line);
 	for (size_t i = 0; i < end; i++)
@@ -85,16 +86,16 @@ void log_line(enum log_level level, const char *format, ...)
 		return;
 	snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
 	va_start(ap, format);
-	write_line(prefix, format, ap);
+	put_line(prefix, format, ap);
 	va_end(ap);
 }
 
-void log_always(const char *format, ...)
+void log_tell(const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	write_line("", format, ap);
+	put_line("", format, ap);
 	va_end(ap);
 }
 

@@ -24,8 +24,8 @@ void log_set_raw_terminal(bool raw);
 /* One line. `text` gets no newline; control characters are replaced by '?', since a guest or a plugin may have chosen them. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* [any] A line that is no message but part of what the program says, "TEXT", whatever the level: somebody waits for it. */
-void log_always(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same whatever the level, and without anything before it: a line for programs, which is never reworded. */
+void log_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)

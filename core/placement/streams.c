@@ -175,7 +175,7 @@ int stream_open_pty(struct made **made, struct value *value, const char *path, c
 		if (r < 0)
 			return r;
 	}
-	log_always("%s: %s", path, name);
+	log_tell("%s: %s", path, name);
 	return 0;
 }
 

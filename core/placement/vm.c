@@ -26,6 +26,7 @@ struct vm {
 	struct machine *machine;
 	size_t device_count;
 	struct device **devices;
+	bool uses_terminal;
 	struct opener opener;
 };
 
@@ -80,7 +81,7 @@ static void place_quit(void *ctx)
 
 /* ---- making and ending ---- */
 
-static int make_device(struct vm *vm, struct plan_device *planned, struct err *err)
+static int make_device(struct vm *vm, struct plan_device *planned, struct opener *opener, struct err *err)
 {
 	const struct class_decl *decl = &planned->class->decl;
 	struct device_spec spec = {
@@ -91,7 +92,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = vm },
 	};
 	size_t lines;
-	int r = open_values(&vm->opener, planned->values, err);
+	int r = open_values(opener, planned->values, err);
 
 	if (r < 0)
 		return r;
@@ -145,10 +146,11 @@ int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 	if (r < 0)
 		goto fail;
 	for (size_t i = 0; i < plan->device_count; i++) {
-		r = make_device(vm, &plan->devices[i], err);
+		r = make_device(vm, &plan->devices[i], &vm->opener, err);
 		if (r < 0)
 			goto fail;
 	}
+	vm->uses_terminal = vm->opener.terminal_used;
 	r = machine_boot(vm->machine, plan->image, &plan->firmware, err);
 	if (r < 0)
 		goto fail;
@@ -178,7 +180,7 @@ static int start(struct vm *vm, struct err *err)
 {
 	int r = 0;
 
-	if (vm->opener.terminal_used)
+	if (vm->uses_terminal)
 		r = terminal_raw(STDIN_FILENO, err);
 	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
 		r = device_start(vm->devices[i], err);
