@@ -26,9 +26,9 @@ struct made {
  * replaced, anything else is in the way. 0, or -errno with the message. */
 int stream_open_pty(struct made **made, struct value *value, const char *path, const char *link, struct err *err);
 
-/* A listening socket at `socket`, as it stands in the configuration, for this user alone whatever the umask is. A socket that is there
+/* A listening socket at `path`, as it stands in the configuration, for this user alone whatever the umask is. A socket that is there
  * already is replaced if nobody listens on it; anything else is in the way. 0, or -errno with the message. */
-int stream_open_unix(struct made **made, struct value *value, const char *socket, struct err *err);
+int stream_open_unix(struct made **made, struct value *value, const char *path, struct err *err);
 
 /* Removes what was made. The sockets are still open: that is what keeps the number of an inode from being another's. */
 void streams_remove(struct made **made);
