@@ -15,6 +15,8 @@
 #              figure_counts; figure_state: met, missed, told, failed or missing; and if it is not one of the last two
 #              figure_median, figure_min, figure_max
 #   natives    native_id, native_name, native_value, native_unit
+#   timed_case[1..timed_cases], and for such a case position_value[CASE, POSITION, 1..position_count[CASE, POSITION]], for
+#              positions up to position_last[CASE]: times of that place in a round, by the contestant's median
 #   fails, skips, notes, plots
 # and malformed: true if something could not be read; then nothing must be printed.
 
@@ -188,7 +190,11 @@ END {
 		set_median[s] = median_of(values, n)
 		set_min[s] = values[1]; set_max[s] = values[n]; set_count[s] = n
 		# How far a place in the round moves a time, for the whole case.
-		if (m == "time" && set_median[s] > 0)
+		if (m == "time" && set_median[s] > 0) {
+			if (!(c in position_last)) {
+				position_last[c] = 0
+				timed_case[++timed_cases] = c
+			}
 			for (i = 1; i <= n; i++) {
 				p = sample_position[c, w, m, i]
 				position_count[c, p]++
@@ -196,6 +202,7 @@ END {
 				if (p > position_last[c])
 					position_last[c] = p
 			}
+		}
 	}
 	for (i = 1; i <= natives; i++) {
 		if ((native_id[i], native_name[i]) in target_op) {

@@ -38,7 +38,8 @@ END {
 		printf "  %-12s %-14s %-32s %s\n", set_who[s], set_metric[s], \
 			spread(set_median[s], set_min[s], set_max[s]), set_unit[s]
 	}
-	for (c in position_last) {
+	for (k = 1; k <= timed_cases; k++) {
+		c = timed_case[k]
 		printf "\n%s: time by place in a round, by the contestant's median:", c
 		for (p = 0; p <= position_last[c]; p++) {
 			n = position_count[c, p]
