@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Who is measured, and in which cases. Sourced by tests/bench/rounds, which has set $base, the folder with everything that
+# a contestant needs, as the contestant sees it, and $files, the same as seen from here.
+
+# A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle. DEVICES is what both sides
+# get: serial, and what devices_backplane and devices_qemu know besides, with commas.
+cases=(
+	"start start serial bp-elf bp-bz bp-unpack bp-tiny qemu qemu-tuned qemu-tiny"
+	"boot boot serial bp-elf bp-bz bp-unpack qemu qemu-tuned"
+	"idle idle serial bp-elf bp-bz qemu qemu-tuned"
+)
+memory_mib=256
+
+devices_backplane() { # DEVICE: prints its entry in the list of devices
+	case $1 in
+	serial) echo '{ plugin = "serial"; id = "console"; },' ;;
+	*) echo "no device $1" >&2; return 1 ;;
+	esac
+}
+
+devices_qemu() { # DEVICE: prints its options, one a line
+	case $1 in
+	serial) printf '%s\n' -serial stdio ;;
+	*) echo "no device $1" >&2; return 1 ;;
+	esac
+}
+
+kernel_of() { # CONTESTANT
+	case $1 in
+	*-tiny) echo tiny.elf ;;
+	bp-elf | qemu-tuned) echo vmlinux ;;
+	bp-bz | bp-unpack | qemu) echo vmlinuz ;;
+	*) echo "no contestant $1" >&2; return 1 ;;
+	esac
+}
+
+# Sets command to the command line of a contestant; the guest gets WORDS besides what all get.
+command_of() { # CONTESTANT DEVICES WORDS
+	local contestant=$1 devices=() kernel words="console=ttyS0 quiet panic=-1${3:+ $3}" device config boot='' list initrd
+	kernel=$(kernel_of "$contestant") || return 1
+	initrd=initrd.img
+	[[ $contestant != *-tiny ]] || initrd=''
+	IFS=, read -ra devices <<<"$2"
+	case $contestant in
+	bp-*)
+		config=$contestant-${2//,/-}${3:+-$3}.cfg
+		[[ $contestant != bp-unpack ]] || boot='unpack = true; '
+		list=''
+		for device in "${devices[@]}"; do list+="	$(devices_backplane "$device")"$'\n' || return 1; done
+		cat >"$files/$config" <<-END
+			machine = { vcpus = 1; memory = "${memory_mib}M"; };
+			boot = { kernel = "$kernel"; $boot${initrd:+initrd = \"$initrd\"; }cmdline = "$words"; };
+			devices = (
+			${list%,$'\n'}
+			);
+		END
+		command=(env "BACKPLANE_CACHE=$base/cache" "$base/backplane" run "$base/$config") ;;
+	*)
+		command=(/usr/bin/qemu-system-x86_64)
+		case $contestant in
+		# As Debian ships it: its firmware, its timers, its processor.
+		qemu) command+=(-M microvm -accel kvm -nodefaults) ;;
+		qemu-*) command+=(-nodefaults -no-user-config -accel kvm -cpu host
+			-M "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on") ;;
+		esac
+		command+=(-display none -no-reboot -smp 1 -m "$memory_mib" -kernel "$base/$kernel" -append "$words")
+		[[ -z $initrd ]] || command+=(-initrd "$base/$initrd")
+		for device in "${devices[@]}"; do
+			mapfile -t list < <(devices_qemu "$device")
+			(( ${#list[@]} )) || return 1
+			command+=("${list[@]}")
+		done ;;
+	esac
+}
