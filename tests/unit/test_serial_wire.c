@@ -135,9 +135,9 @@ static void await(struct port *port, bool (*check)(const struct bp_stream *strea
 
 	while (!yes) {
 		MUST(clock_now_ns() < end);
-		pthread_mutex_lock(&port->device->lock);
+		lock_take(&port->device->lock);
 		yes = check(stream_of(port));
-		pthread_mutex_unlock(&port->device->lock);
+		lock_give(&port->device->lock);
 		if (!yes)
 			nanosleep(&pause, NULL);
 	}
