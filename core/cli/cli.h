@@ -23,6 +23,7 @@ int cmd_version(int argc, char **argv);
 /* What the commands on a configuration file share: options, file, plan. */
 struct cli_file {
 	const char *path;
+	const char *metrics; /* of cli_run_open(), or NULL */
 	size_t set_count;
 	const char **sets; /* owned */
 	struct config *config;
@@ -33,6 +34,8 @@ struct cli_file {
 /* Reads `[OPTION]... FILE` and works the plan out. CLI_OK; or another status, after a line on stderr; or -1 if --help was
  * answered. Free in every case. */
 int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help);
+/* The same with the options of `run` alone. */
+int cli_run_open(struct cli_file *file, int argc, char **argv, const char *help);
 void cli_file_close(struct cli_file *file);
 
 /* One line on stderr, whatever the log level is. */

@@ -11,10 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_FORMAT, OPTION_HELP };
+enum { OPTION_SET = 256, OPTION_LOG_LEVEL, OPTION_METRICS, OPTION_FORMAT, OPTION_HELP };
 
 static const struct option file_options[] = {
 	{ "set", required_argument, NULL, OPTION_SET },
+	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ 0 },
+};
+
+static const struct option run_options[] = {
+	{ "set", required_argument, NULL, OPTION_SET },
+	{ "metrics", required_argument, NULL, OPTION_METRICS },
 	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 },
@@ -62,17 +70,20 @@ int cli_bad_option(char **argv, int option)
 	return cli_usage(argv[0], problem);
 }
 
-static int read_options(struct cli_file *file, int argc, char **argv, const char *help)
+static int read_options(struct cli_file *file, int argc, char **argv, const char *help, const struct option *options)
 {
 	enum log_level level;
 	int option;
 
 	/* Options may stand before and after the file. The leading ':' keeps getopt quiet: one line, and it is ours. */
 	optind = 1;
-	while ((option = getopt_long(argc, argv, ":", file_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
 		switch (option) {
 		case OPTION_SET:
 			file->sets[file->set_count++] = optarg;
+			break;
+		case OPTION_METRICS:
+			file->metrics = optarg;
 			break;
 		case OPTION_LOG_LEVEL:
 			if (log_level_parse(optarg, &level) < 0)
@@ -92,7 +103,7 @@ static int read_options(struct cli_file *file, int argc, char **argv, const char
 	return CLI_OK;
 }
 
-int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help)
+static int open_with(struct cli_file *file, int argc, char **argv, const char *help, const struct option *options)
 {
 	struct err err = ERR_NONE;
 	int r;
@@ -103,7 +114,7 @@ int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help
 		cli_error("out of memory");
 		return CLI_FAILED;
 	}
-	r = read_options(file, argc, argv, help);
+	r = read_options(file, argc, argv, help, options);
 	if (r != CLI_OK)
 		return r;
 	if (config_load(file->path, file->sets, file->set_count, &file->config, &err) < 0 ||
@@ -112,6 +123,16 @@ int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help
 		return CLI_USAGE;
 	}
 	return CLI_OK;
+}
+
+int cli_file_open(struct cli_file *file, int argc, char **argv, const char *help)
+{
+	return open_with(file, argc, argv, help, file_options);
+}
+
+int cli_run_open(struct cli_file *file, int argc, char **argv, const char *help)
+{
+	return open_with(file, argc, argv, help, run_options);
 }
 
 void cli_file_close(struct cli_file *file)

@@ -13,6 +13,7 @@ static const char help[] =
     "\n"
     "  --set PATH=VALUE   set a value of the file, for example machine.vcpus=4 or\n"
     "                     devices.console.stream=null; may be given several times\n"
+    "  --metrics FILE     write what devices have counted to FILE, at the end and whenever SIGUSR1 comes\n"
     "  --log-level LEVEL  error, warning (the default), info or debug\n"
     "  --help             this text\n"
     "\n"
@@ -29,6 +30,8 @@ static void block_signals(void)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGCONT);
+	sigaddset(&signals, SIGWINCH);
+	sigaddset(&signals, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* If our parent ignored it, we would not be told how a child ended. */
@@ -43,7 +46,7 @@ int cmd_run(int argc, char **argv)
 	int status, ended;
 
 	block_signals();
-	status = cli_file_open(&file, argc, argv, help);
+	status = cli_run_open(&file, argc, argv, help);
 	if (status != CLI_OK)
 		goto out;
 	if (vm_new(file.plan, &vm, &err) < 0) {
@@ -51,6 +54,7 @@ int cmd_run(int argc, char **argv)
 		status = CLI_USAGE;
 		goto out;
 	}
+	vm_metrics(vm, file.metrics);
 	if (vm_run(vm, &ended, &err) < 0) {
 		cli_error("%s", err.text);
 		status = CLI_FAILED;

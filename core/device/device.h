@@ -72,6 +72,9 @@ int device_save(struct device *device, uint8_t **ret, size_t *ret_count, struct 
  * touched (-ENOTSUP, and bytes that are no state of this class). */
 int device_load(struct device *device, const void *bytes, size_t count, struct err *err);
 
+/* The user's terminal has another size: streams that are on it tell the plugin. */
+void device_terminal_resized(struct device *device);
+
 /* Calls fn for each metric of the device, with its present value. Any thread, while the device exists. */
 typedef void device_metric_fn(uint32_t kind, const char *name, const char *help, uint64_t value, void *arg);
 void device_metrics_each(struct device *device, device_metric_fn *fn, void *arg);

@@ -178,6 +178,7 @@ const struct bp_host device_host = {
 	.stream_write = host_stream_write,
 	.event = host_event,
 	.clock = host_clock,
+	.stream_size = host_stream_size,
 	.job = host_job,
 	.metric = host_metric,
 	.put_uint = host_put_uint,

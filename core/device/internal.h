@@ -217,6 +217,7 @@ int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg)
 int host_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
 int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
+int host_stream_size(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns, uint32_t *ret_rows);
 int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);
 
 /* cfg.c: the view that create gets, and its end. NULL without memory. */

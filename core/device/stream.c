@@ -21,8 +21,10 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ESCAPE_KEY    0x1d /* Ctrl-], as with telnet and virsh */
@@ -372,4 +374,33 @@ int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *
 		taken = bytes;
 	stream->want_room = taken < bytes;
 	return (int)taken;
+}
+
+/* ---- size ---- */
+
+int host_stream_size(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns, uint32_t *ret_rows)
+{
+	struct winsize size;
+
+	if (!device_on_tag(device_of(dev), true, true, "bp_stream_size"))
+		return -EDEADLK;
+	if ((ioctl(stream->out.fd, TIOCGWINSZ, &size) < 0 && ioctl(stream->in.fd, TIOCGWINSZ, &size) < 0) ||
+	    !size.ws_col || !size.ws_row)
+		return -ENOTTY;
+	*ret_columns = size.ws_col;
+	*ret_rows = size.ws_row;
+	return 0;
+}
+
+void device_terminal_resized(struct device *device)
+{
+	uint64_t since = device_enter(device, "stream callback");
+
+	for (size_t i = 0; device->state == DEVICE_RUNNING && i < DEVICE_STREAMS_MAX; i++) {
+		struct bp_stream *stream = device->streams[i];
+
+		if (stream && stream->escape && stream->fn)
+			stream->fn(stream->arg, BP_STREAM_SIZE);
+	}
+	device_leave(device, since);
 }

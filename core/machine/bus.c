@@ -353,7 +353,7 @@ static __attribute__((cold, noinline)) void access_unclaimed(struct bus_reader *
 							     uint32_t space, uint64_t address, uint32_t width,
 							     bool write, uint64_t *value)
 {
-	reader->unclaimed++;
+	__atomic_store_n(&reader->unclaimed, reader->unclaimed + 1, __ATOMIC_RELAXED);
 	log_limited(LOG_LEVEL_DEBUG, "%s of %" PRIu32 " bytes at %s 0x%" PRIx64 ": %s%s", write ? "write" : "read",
 		    width, space == BP_PIO ? "port" : "address", address,
 		    claim ? "not a width or alignment of " : "nobody answers", claim ? claim->owner : "");

@@ -53,7 +53,7 @@ struct bus_reader {
 	_Alignas(64) _Atomic(const struct bus_table *) using;
 	uint64_t hit_generation;     /* of the table that the last hit is in; of no other is it looked at */
 	const struct bus_claim *hit; /* borrowed from that table */
-	uint64_t unclaimed;          /* accesses that nobody, or nobody for this width, answered */
+	uint64_t unclaimed;          /* atomic: accesses that nobody, or nobody for this width, answered */
 	struct bus *bus;
 };
 

@@ -393,7 +393,7 @@ enum machine_end machine_end_reason(const struct machine *machine)
 
 void machine_stop(struct machine *machine)
 {
-	uint64_t exits = 0, unclaimed = 0;
+	uint64_t exits, unclaimed;
 	bool ran = false;
 
 	machine_end(machine, MACHINE_REQUESTED);
@@ -402,9 +402,8 @@ void machine_stop(struct machine *machine)
 	for (uint32_t i = 0; i < machine->vcpu_count; i++) {
 		ran |= machine->vcpus[i].started;
 		vcpu_join(&machine->vcpus[i]);
-		exits += machine->vcpus[i].exits;
-		unclaimed += machine->vcpus[i].reader.unclaimed;
 	}
+	machine_counts(machine, &exits, &unclaimed);
 	if (ran)
 		log_info("the guest made %" PRIu64 " exits to user space, and %" PRIu64
 			 " accesses that nobody answered",
@@ -433,6 +432,18 @@ int machine_restart(struct machine *machine, struct err *err)
 	fd_event_clear(machine->end_fd);
 	atomic_store_explicit(&machine->end, MACHINE_RUNNING, memory_order_release);
 	return 0;
+}
+
+void machine_counts(const struct machine *machine, uint64_t *ret_exits, uint64_t *ret_unclaimed)
+{
+	uint64_t exits = 0, unclaimed = 0;
+
+	for (uint32_t i = 0; i < machine->vcpu_count; i++) {
+		exits += __atomic_load_n(&machine->vcpus[i].exits, __ATOMIC_RELAXED);
+		unclaimed += __atomic_load_n(&machine->vcpus[i].reader.unclaimed, __ATOMIC_RELAXED);
+	}
+	*ret_exits = exits;
+	*ret_unclaimed = unclaimed;
 }
 
 const char *machine_crash_text(const struct machine *machine)

@@ -115,6 +115,10 @@ void machine_press_button(struct machine *machine);
  * raised and not yet delivered are forgotten. Devices have been reset by then. -errno with a message. */
 int machine_restart(struct machine *machine, struct err *err);
 
+/* How often the guest has left to user space since the machine was made or restarted, and how often nobody answered what it
+ * wanted. Main thread. */
+void machine_counts(const struct machine *machine, uint64_t *ret_exits, uint64_t *ret_unclaimed);
+
 /* What made the guest crash, one line; "" if nothing did. After machine_stop() only. */
 const char *machine_crash_text(const struct machine *machine);
 

@@ -168,7 +168,7 @@ static void handle_exit(struct vcpu *vcpu)
 {
 	char text[128];
 
-	vcpu->exits++;
+	__atomic_store_n(&vcpu->exits, vcpu->exits + 1, __ATOMIC_RELAXED);
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		exit_io(vcpu);

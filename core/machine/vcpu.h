@@ -25,7 +25,7 @@ struct vcpu {
 	int fd;
 	bool started;
 	pthread_t thread;
-	uint64_t exits;             /* to user space, written by the thread */
+	uint64_t exits;             /* to user space; written by the thread, atomically */
 	char crash[VCPU_CRASH_MAX]; /* why the guest could not go on, written by the thread; or empty */
 	bool quiet;                 /* it is not logged */
 };

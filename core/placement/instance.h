@@ -19,7 +19,9 @@ struct vm {
 	struct machine *machine;
 	size_t device_count;
 	struct device **devices;
-	struct opener opener;       /* what it made in the file system is there as long as the VM */
+	struct opener opener;     /* what it made in the file system is there as long as the VM */
+	const char *metrics_path; /* borrowed; NULL: nowhere */
+	uint64_t restarts;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */
 	_Atomic(uint32_t) marks;    /* in this life */

@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/terminal.h"
 #include "core/placement/instance.h"
+#include "core/placement/metrics.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -47,16 +48,39 @@ static int start(struct vm *vm, struct err *err)
 	return r < 0 ? r : machine_start(vm->machine, err);
 }
 
-/* The next signal that has arrived and is not one about the terminal; 0 if there is none. */
+static void write_metrics(const struct vm *vm)
+{
+	struct err err = ERR_NONE;
+
+	if (vm->metrics_path && metrics_write(vm, vm->metrics_path, &err) < 0)
+		log_error("%s", err.text);
+}
+
+static void resize_terminal(const struct vm *vm)
+{
+	for (size_t i = 0; i < vm->device_count; i++)
+		device_terminal_resized(vm->devices[i]);
+}
+
+/* The next signal that has arrived and asks for the end; 0 if there is none. Others are seen to. */
 static int next_signal(const struct run *run)
 {
 	struct signalfd_siginfo info;
 
-	while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo != SIGCONT)
+	while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		switch ((int)info.ssi_signo) {
+		case SIGCONT:
+			terminal_resume();
+			break;
+		case SIGWINCH:
+			resize_terminal(run->vm);
+			break;
+		case SIGUSR1:
+			write_metrics(run->vm);
+			break;
+		default:
 			return (int)info.ssi_signo;
-		terminal_resume();
-	}
+		}
 	return 0;
 }
 
@@ -162,6 +186,7 @@ static int reset(struct vm *vm, struct err *err)
 	/* The machine still counts as ended, so whatever a device tells of the old guest now changes nothing. */
 	for (size_t i = 0; i < vm->device_count; i++)
 		device_reset(vm->devices[i]);
+	vm->restarts++;
 	atomic_store(&vm->crash_loaded, false);
 	atomic_store(&vm->marks, 0);
 	r = machine_restart(vm->machine, err);
@@ -231,6 +256,9 @@ int vm_run(struct vm *vm, int *ret_status, struct err *err)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGCONT);
+	sigaddset(&signals, SIGWINCH);
+	if (vm->metrics_path)
+		sigaddset(&signals, SIGUSR1);
 	run.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run.signal_fd < 0)
 		return err_sys(err, -errno, "signalfd");
@@ -240,6 +268,7 @@ int vm_run(struct vm *vm, int *ret_status, struct err *err)
 	machine_stop(vm->machine);
 	for (size_t i = 0; i < vm->device_count; i++)
 		device_stop(vm->devices[i]);
+	write_metrics(vm);
 	terminal_restore();
 	close(run.signal_fd);
 	return r;

@@ -197,6 +197,11 @@ fail:
 	return r;
 }
 
+void vm_metrics(struct vm *vm, const char *path)
+{
+	vm->metrics_path = path;
+}
+
 void vm_free(struct vm *vm)
 {
 	if (!vm)
