@@ -18,13 +18,12 @@
  *   TX_HELD      a busy one, up to 16 bytes    the stream takes nothing     the stream takes all; `stall` without any taken
  *   TX_DROPPING  an empty one                  `stall` has passed           the stream takes a byte
  *
- * Input. Bytes are read from the stream when the receiver has room, in batches with a pause between
- * them. Without the pause a flood would refill the FIFO as fast as a driver can empty it, and
- * Linux's would not come out of its interrupt handler.
+ * Input. Bytes are read from the stream in batches, with a pause between them: see pace.h.
  *
  * Interrupts. The line is an edge and the chip's output is a level, so it matters when to raise.
  * See settle().
  */
+#include "pace.h"
 #include "uart.h"
 
 #include <backplane/plugin.h>
@@ -36,8 +35,6 @@
 
 /* 8.5: four characters of 10 bits at 115200 baud. */
 #define RX_TIMEOUT_NS UINT64_C(347222)
-/* Between two batches of 16 bytes: 64 kB/s, five times as fast as a real port. */
-#define RX_PAUSE_NS   UINT64_C(250000)
 /* How long a driver without RTS has to enable the data interrupt until it is believed. */
 #define RX_HOPE_NS    (100 * MS)
 /* How long a burst may keep its interrupt to itself. */
@@ -66,6 +63,7 @@ struct serial {
 	uint64_t held_since_ns;
 	uint64_t dropped;        /* bytes, in this episode */
 	uint64_t rx_deadline_ns; /* when the character timeout is due */
+	struct pace pace;
 };
 
 static const struct bp_param serial_params[] = {
@@ -274,12 +272,17 @@ static void rx_timeout(struct serial *serial)
 		serial->uart.timed_out = true;
 }
 
-/* Moves what has come in to the receiver, as far as there is room. */
+/* Moves what has come in to the receiver, as far as there is room; if it is too early for that, the
+ * timer comes back to it. */
 static void rx_fill(struct serial *serial)
 {
 	uint8_t buf[UART_FIFO_BYTES];
 	size_t room;
 
+	if (bp_clock_ns(serial->dev) < pace_due(&serial->pace)) {
+		timer_arm(serial, TIMER_RX_PAUSE, pace_due(&serial->pace));
+		return;
+	}
 	while ((room = uart_rx_room(&serial->uart)) > 0) {
 		int got = bp_stream_read(serial->dev, serial->stream, buf, room);
 
@@ -289,6 +292,7 @@ static void rx_fill(struct serial *serial)
 		}
 		for (int i = 0; i < got; i++)
 			uart_receive(&serial->uart, buf[i]);
+		pace_filled(&serial->pace);
 	}
 	if (serial->uart.rx_moved)
 		rx_watch(serial);
@@ -300,7 +304,7 @@ static void rx_expect(struct serial *serial)
 	struct uart *uart = &serial->uart;
 
 	if (uart_rx_room(uart) && !serial->armed[TIMER_RX_PAUSE])
-		timer_arm(serial, TIMER_RX_PAUSE, bp_clock_ns(serial->dev) + RX_PAUSE_NS);
+		timer_arm(serial, TIMER_RX_PAUSE, bp_clock_ns(serial->dev) + PACE_PERIOD_NS);
 	if (!uart_rx_hoped(uart))
 		timer_disarm(serial, TIMER_RX_HOPE);
 	else if (!serial->armed[TIMER_RX_HOPE])
@@ -422,6 +426,8 @@ static int serial_access(void *self, const struct bp_access *access, uint64_t *v
 	} else {
 		*val = uart_read(uart, reg);
 	}
+	if (uart->rx_moved && !access->write)
+		pace_taken(&serial->pace, bp_clock_ns(serial->dev), !uart->rx_count);
 	if (uart->rx_moved)
 		rx_watch(serial);
 	settle(serial);
@@ -441,6 +447,7 @@ static void serial_reset(void *self) /* [dev] */
 	uart_reset(&serial->uart);
 	serial->told = 0;
 	serial->input = true;
+	serial->pace = (struct pace){ 0 };
 }
 
 static void serial_stop(void *self) /* [main] */
