@@ -25,6 +25,7 @@
  * Interrupts. The line is an edge and the chip's output is a level, so it matters when to raise.
  * See settle().
  */
+#include "serial_state.h"
 #include "uart.h"
 
 #include <backplane/plugin.h>
@@ -44,10 +45,7 @@
 #define TX_LATE_NS    MS
 
 #define IRQ_MAX       23
-#define STREAM_HELP   "what the port is connected to"
-#define STALL_DEFAULT "30s"
 #define STALL_MAX_NS  INT64_C(86400000000000) /* a day */
-#define STALL_HELP    "how long a reader that has stopped holds up output before it is dropped"
 
 enum tx_state { TX_FLOWING, TX_HELD, TX_DROPPING };
 
@@ -66,7 +64,22 @@ struct serial {
 	uint64_t held_since_ns;
 	uint64_t dropped;        /* bytes, in this episode */
 	uint64_t rx_deadline_ns; /* when the character timeout is due */
+	uint64_t *received;      /* metrics */
+	uint64_t *sent;
+	uint64_t *lost;
 };
+
+#define SHARED_PARAMS                                                                              \
+	{                                                                                          \
+		.name = "stream",                                                                  \
+		.type = BP_P_STREAM,                                                               \
+		.def = "terminal",                                                                 \
+		.help = "what the port is connected to",                                           \
+	},                                                                                         \
+	{                                                                                          \
+		.name = "stall", .type = BP_P_DURATION, .def = "30s", .max = STALL_MAX_NS,         \
+		.help = "how long a reader that has stopped holds up output before it is dropped", \
+	}
 
 static const struct bp_param serial_params[] = {
 	{
@@ -82,19 +95,7 @@ static const struct bp_param serial_params[] = {
 	    .max = IRQ_MAX,
 	    .help = "interrupt line",
 	},
-	{
-	    .name = "stream",
-	    .type = BP_P_STREAM,
-	    .def = "terminal",
-	    .help = STREAM_HELP,
-	},
-	{
-	    .name = "stall",
-	    .type = BP_P_DURATION,
-	    .def = STALL_DEFAULT,
-	    .max = STALL_MAX_NS,
-	    .help = STALL_HELP,
-	},
+	SHARED_PARAMS,
 };
 
 static const struct bp_param serial_mmio_params[] = {
@@ -109,19 +110,7 @@ static const struct bp_param serial_mmio_params[] = {
 	    .max = IRQ_MAX,
 	    .help = "interrupt line; chosen by the host if absent",
 	},
-	{
-	    .name = "stream",
-	    .type = BP_P_STREAM,
-	    .def = "terminal",
-	    .help = STREAM_HELP,
-	},
-	{
-	    .name = "stall",
-	    .type = BP_P_DURATION,
-	    .def = STALL_DEFAULT,
-	    .max = STALL_MAX_NS,
-	    .help = STALL_HELP,
-	},
+	SHARED_PARAMS,
 };
 
 static const struct bp_range serial_ranges[] = {
@@ -132,9 +121,7 @@ static const struct bp_range serial_mmio_ranges[] = {
 	{ .space = BP_MMIO, .length = UART_REGISTERS, .widths = BP_W8, .base_param = "base" },
 };
 
-static const struct bp_irq serial_irqs[] = {
-	{ .line_param = "irq" },
-};
+static const struct bp_irq serial_irqs[] = { { .line_param = "irq" } };
 
 /* Both can only fail for a timer that does not exist. */
 static void timer_arm(struct serial *serial, enum timer_use use, uint64_t deadline_ns)
@@ -197,6 +184,7 @@ static void episode_end(struct serial *serial)
 {
 	uint64_t lost = serial->dropped + serial->uart.tx_lost + serial->uart.tx_count;
 
+	bp_metric_add(serial->lost, serial->uart.tx_lost + serial->uart.tx_count);
 	if (lost)
 		bp_log(serial->dev, BP_LOG_WARN,
 		       "%" PRIu64 " bytes of output lost: the reader had stopped %" PRIu64 " ms ago", lost,
@@ -207,13 +195,12 @@ static void episode_end(struct serial *serial)
 	timer_disarm(serial, TIMER_TX_STALL);
 }
 
-static void episode_begin(struct serial *serial)
+/* The stream takes nothing, and no longer holds up the guest. */
+static void drop(struct serial *serial)
 {
-	uint64_t now_ns = bp_clock_ns(serial->dev);
-
-	serial->tx_state = TX_HELD;
-	serial->held_since_ns = now_ns;
-	timer_arm(serial, TIMER_TX_STALL, now_ns + serial->stall_ns);
+	bp_metric_add(serial->lost, serial->uart.tx_count);
+	serial->dropped += serial->uart.tx_count;
+	uart_sent(&serial->uart, serial->uart.tx_count);
 }
 
 /* The transmitter has bytes, or had some, and the stream may take them. */
@@ -224,31 +211,27 @@ static void transmit(struct serial *serial)
 
 	if (uart->tx_count)
 		taken = bp_stream_write(serial->dev, serial->stream, uart->tx, uart->tx_count);
-	if (taken > 0)
+	if (taken > 0) {
+		bp_metric_add(serial->sent, (uint64_t)taken);
 		uart_sent(uart, (size_t)taken);
+	}
 	if (serial->tx_state == TX_DROPPING && taken <= 0) {
-		serial->dropped += uart->tx_count;
-		uart_sent(uart, uart->tx_count);
+		drop(serial);
 		return;
 	}
 	if (uart->tx_count) {
-		if (serial->tx_state == TX_FLOWING)
-			episode_begin(serial);
-		else if (taken > 0)
-			timer_arm(serial, TIMER_TX_STALL, bp_clock_ns(serial->dev) + serial->stall_ns);
+		uint64_t now_ns = bp_clock_ns(serial->dev);
+		bool begins = serial->tx_state == TX_FLOWING;
+
+		if (begins) {
+			serial->tx_state = TX_HELD;
+			serial->held_since_ns = now_ns;
+		}
+		if (begins || taken > 0)
+			timer_arm(serial, TIMER_TX_STALL, now_ns + serial->stall_ns);
 	} else if (serial->tx_state != TX_FLOWING) {
 		episode_end(serial);
 	}
-}
-
-/* `stall` has passed without a byte taken. */
-static void stalled(struct serial *serial)
-{
-	struct uart *uart = &serial->uart;
-
-	serial->tx_state = TX_DROPPING;
-	serial->dropped += uart->tx_count;
-	uart_sent(uart, uart->tx_count);
 }
 
 /* Starts the time after which a few characters are announced although they are few. The timer is
@@ -287,6 +270,7 @@ static void rx_fill(struct serial *serial)
 			serial->input = false;
 			break;
 		}
+		bp_metric_add(serial->received, (uint64_t)got);
 		for (int i = 0; i < got; i++)
 			uart_receive(&serial->uart, buf[i]);
 	}
@@ -305,6 +289,13 @@ static void rx_expect(struct serial *serial)
 		timer_disarm(serial, TIMER_RX_HOPE);
 	else if (!serial->armed[TIMER_RX_HOPE])
 		timer_arm(serial, TIMER_RX_HOPE, bp_clock_ns(serial->dev) + RX_HOPE_NS);
+}
+
+static void settle_and_expect(struct serial *serial)
+{
+	settle(serial);
+	if (serial->input)
+		rx_expect(serial);
 }
 
 static void serial_timer(void *arg, uint32_t timer) /* [dev] */
@@ -331,8 +322,9 @@ static void serial_timer(void *arg, uint32_t timer) /* [dev] */
 	case TIMER_TX_LATE:
 		serial->uart.edges |= UART_CAUSE_THRE;
 		break;
-	default:
-		stalled(serial);
+	default: /* `stall` has passed without a byte taken */
+		serial->tx_state = TX_DROPPING;
+		drop(serial);
 		break;
 	}
 	settle(serial);
@@ -353,9 +345,7 @@ static void serial_stream(void *arg, uint32_t events) /* [dev] */
 		if (!serial->armed[TIMER_RX_PAUSE])
 			rx_fill(serial);
 	}
-	settle(serial);
-	if (serial->input)
-		rx_expect(serial);
+	settle_and_expect(serial);
 }
 
 static void serial_destroy(void *self) /* [main] */
@@ -396,6 +386,9 @@ static int serial_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **re
 		bp_fail(dev, r, "cannot listen to the stream");
 		goto fail_timers;
 	}
+	bp_metric(dev, BP_METRIC_COUNTER, "received_bytes", "bytes that the port has received", &serial->received);
+	bp_metric(dev, BP_METRIC_COUNTER, "sent_bytes", "bytes that the stream has taken", &serial->sent);
+	bp_metric(dev, BP_METRIC_COUNTER, "lost_bytes", "bytes of output that were dropped", &serial->lost);
 	uart_reset(&serial->uart);
 	*ret = serial;
 	return 0;
@@ -424,9 +417,7 @@ static int serial_access(void *self, const struct bp_access *access, uint64_t *v
 	}
 	if (uart->rx_moved)
 		rx_watch(serial);
-	settle(serial);
-	if (serial->input)
-		rx_expect(serial);
+	settle_and_expect(serial);
 	return 0;
 }
 
@@ -451,36 +442,56 @@ static void serial_stop(void *self) /* [main] */
 		episode_end(serial);
 }
 
-/* clang-format off */
-static const struct bp_device_class serial_class = {
-	BP_DEVICE_CLASS_INIT,
-	.name = "serial",
-	.summary = "16550A serial port at I/O ports",
-	.hid = "PNP0501",
-	BP_PARAMS(serial_params),
-	BP_RANGES(serial_ranges),
-	BP_IRQS(serial_irqs),
-	.create = serial_create,
-	.access = serial_access,
-	.reset = serial_reset,
-	.stop = serial_stop,
-	.destroy = serial_destroy,
-};
+static int serial_save(void *self, struct bp_writer *writer) /* [dev] */
+{
+	const struct serial *serial = self;
 
-static const struct bp_device_class serial_mmio_class = {
-	BP_DEVICE_CLASS_INIT,
-	.name = "serial-mmio",
-	.summary = "16550A serial port in memory",
-	.hid = "PNP0501",
-	BP_PARAMS(serial_mmio_params),
-	BP_RANGES(serial_mmio_ranges),
-	BP_IRQS(serial_irqs),
-	.create = serial_create,
-	.access = serial_access,
-	.reset = serial_reset,
-	.stop = serial_stop,
-	.destroy = serial_destroy,
-};
+	return serial_state_save(&serial->uart, writer);
+}
+
+static int serial_load(void *self, struct bp_reader *reader, uint32_t version) /* [dev] */
+{
+	struct serial *serial = self;
+	int r = serial_state_load(&serial->uart, reader);
+
+	(void)version;
+	return r < 0 ? bp_fail(serial->dev, r, "the state is not that of a serial port") : 0;
+}
+
+/* Goes on with what waits in the chip; after a load that is all news. */
+static void serial_resume(void *self) /* [dev] */
+{
+	struct serial *serial = self;
+
+	if (serial->uart.tx_count)
+		transmit(serial);
+	rx_watch(serial);
+	settle_and_expect(serial);
+}
+
+/* clang-format off */
+#define SERIAL_CLASS(symbol, title, text, param_table, range_table) \
+	static const struct bp_device_class symbol = { \
+		BP_DEVICE_CLASS_INIT, \
+		.name = title, \
+		.summary = text, \
+		.hid = "PNP0501", \
+		BP_PARAMS(param_table), \
+		BP_RANGES(range_table), \
+		BP_IRQS(serial_irqs), \
+		.create = serial_create, \
+		.access = serial_access, \
+		.reset = serial_reset, \
+		.stop = serial_stop, \
+		.destroy = serial_destroy, \
+		.state_version = SERIAL_STATE_VERSION, \
+		.save = serial_save, \
+		.load = serial_load, \
+		.resume = serial_resume, \
+	}
 /* clang-format on */
+
+SERIAL_CLASS(serial_class, "serial", "16550A serial port at I/O ports", serial_params, serial_ranges);
+SERIAL_CLASS(serial_mmio_class, "serial-mmio", "16550A serial port in memory", serial_mmio_params, serial_mmio_ranges);
 
 BP_PLUGIN("org.backplane.serial", "0.1", &serial_class, &serial_mmio_class)
