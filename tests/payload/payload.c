@@ -23,6 +23,8 @@ void payload_interrupt(uint64_t vector);
 #define BOOT_PARAMS_CMDLINE 0x228 /* cmd_line_ptr, 32 bits */
 #define TRAMPOLINE          0x40000u
 #define UART                0x3f8
+#define IOAPIC_WINDOW       (LAYOUT_IOAPIC + 0x10)
+#define IOAPIC_LINE         (0x10 + 2 * LAYOUT_BUTTON_GSI)
 
 #define MSR_APIC_BASE       0x1bu
 #define APIC_BASE_X2APIC    (1u << 10)
@@ -491,9 +493,9 @@ static bool is_case(const char *cmdline, const char *name)
 	return rest && begins(rest, name, &rest) && (!*rest || *rest == ' ');
 }
 
-static uint32_t find_cpus(const char *cmdline)
+static uint32_t find_number(const char *cmdline, const char *word)
 {
-	const char *digits = find_word(cmdline, "cpus=");
+	const char *digits = find_word(cmdline, word);
 	uint32_t number = 0;
 
 	for (; digits && *digits >= '0' && *digits <= '9'; digits++)
@@ -501,16 +503,37 @@ static uint32_t find_cpus(const char *cmdline)
 	return number ? number : 1;
 }
 
+/* Each digit is an event. */
+static void raise_events(const char *digits)
+{
+	for (; digits && *digits >= '0' && *digits <= '9'; digits++) {
+		out32(PAYLOAD_EVENTS, (uint32_t)in32(PAYLOAD_EVENTS) + 1);
+		out32(PAYLOAD_EVENTS + 4, (uint32_t)(*digits - '0'));
+	}
+}
+
+/* Waits until the power button has been pressed that often. */
+static void wait_for_button(uint32_t presses)
+{
+	interrupts_enable();
+	store(LAYOUT_IOAPIC, 4, IOAPIC_LINE + 1);
+	store(IOAPIC_WINDOW, 4, (uint64_t)apic_id() << 24);
+	store(LAYOUT_IOAPIC, 4, IOAPIC_LINE);
+	store(IOAPIC_WINDOW, 4, PAYLOAD_VECTOR);
+	wait_interrupts(presses);
+}
+
 void payload_main(const uint8_t *boot_params)
 {
 	const uint32_t *cmdline_at = (const uint32_t *)(boot_params + BOOT_PARAMS_CMDLINE);
 	const char *cmdline = (const char *)(uintptr_t)*cmdline_at;
-	uint32_t cpus = find_cpus(cmdline);
+	uint32_t cpus = find_number(cmdline, "cpus=");
 
 	x2apic = !find_word(cmdline, "xapic");
 	if (find_word(cmdline, "uart"))
 		for (const char *c = "ready\r\n"; *c; c++)
 			out8(UART, (uint8_t)*c);
+	raise_events(find_word(cmdline, "events="));
 	if (is_case(cmdline, "script")) {
 		run_script();
 	} else if (is_case(cmdline, "smp") || is_case(cmdline, "cpuid")) {
@@ -526,6 +549,11 @@ void payload_main(const uint8_t *boot_params)
 	} else if (is_case(cmdline, "reset")) {
 		store(LAYOUT_POWER + POWER_RESET, 1, POWER_RESET_VALUE);
 		halt();
+	} else if (is_case(cmdline, "button")) {
+		wait_for_button(find_number(cmdline, "presses="));
+		if (find_word(cmdline, "then=reset"))
+			store(LAYOUT_POWER + POWER_RESET, 1, POWER_RESET_VALUE);
+		raise_events(find_word(cmdline, "then=events"));
 	} else if (is_case(cmdline, "vector")) {
 		jump_to_reset_vector();
 	} else if (is_case(cmdline, "triple")) {

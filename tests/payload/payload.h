@@ -11,6 +11,9 @@
  *               spin, halt                on all CPUs, for ever
  *               poweroff, reset, triple   the last one is a page fault without handlers for it, or for what follows
  *               vector                   the second CPU jumps to the reset vector, in real mode
+ *               button   waits until the power button has been pressed, then powers off
+ *   presses=N   how often it has to be (1); then=reset, then=eventsDDD: what it does then instead
+ *   events=DDD  before that, for each digit, raises this BP_EVENT_* on a device of tests/plugins/events.c; values count from 1
  *   cpus=N      how many CPUs there are (1)
  *   xapic       uses the local APIC's page instead of its registers in x2APIC mode
  *   uart        first prints "ready" on a serial port at 0x3f8
@@ -21,6 +24,7 @@
 #include <stdint.h>
 
 #define PAYLOAD_REPORT     0x500u    /* a port, 32 bits wide: reports are written to it */
+#define PAYLOAD_EVENTS     0x510u    /* ports of tests/plugins/events.c */
 #define PAYLOAD_SHARED     0x200000u /* struct payload_shared */
 #define PAYLOAD_BUFFER     0x300000u /* for what string operations read and write */
 #define PAYLOAD_CPUS_MAX   32
