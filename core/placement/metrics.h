@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A VM's metrics as a text file in the format that Prometheus reads: for each metric of a device a line such as
- *   backplane_serial_out_bytes{device="console"} 1234
+ *   backplane_serial_sent_bytes{device="console"} 1234
  * named by class and metric, and a few of the machine. Main thread.
  */
 #ifndef PLACEMENT_METRICS_H

@@ -4,7 +4,7 @@
  * something else. Otherwise a flood would refill the FIFO as fast as a driver can empty it, and
  * Linux's would not come out of its interrupt handler. How fast that is depends on what an access
  * costs, which differs a hundredfold between hosts, so the pause grows with the time that the
- * driver took for the batch. No clock, no host: serial.c says what happens, and when. Under the instance's mutex.
+ * driver took for the batch. No clock, no host: serial_port.c says what happens, and when. Under the instance's mutex.
  *
  *   the receiver is        it may be filled
  *   empty                  `due_ns`
