@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -222,4 +223,25 @@ int kvm_irq_fd(struct kvm *kvm, uint32_t gsi, struct err *err)
 	if (ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) < 0)
 		return err_sys(err, -errno, "KVM_IRQFD for line %u", gsi);
 	return fd_take(&fd);
+}
+
+int kvm_ioeventfd(struct kvm *kvm, uint64_t gpa, uint32_t bytes, const uint64_t *match, int fd, bool add,
+		  struct err *err)
+{
+	struct kvm_ioeventfd event = {
+		.addr = gpa,
+		.len = bytes,
+		.fd = fd,
+		.flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	if (!bytes && !kvm_capability(kvm, KVM_CAP_IOEVENTFD_ANY_LENGTH))
+		event.len = 4;
+	if (match) {
+		event.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+		event.datamatch = *match;
+	}
+	if (ioctl(kvm->vm_fd, KVM_IOEVENTFD, &event) < 0)
+		return err_sys(err, -errno, "KVM_IOEVENTFD at 0x%" PRIx64, gpa);
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The host's KVM: opening it, checking what it can do, and the VM's own file descriptor with its interrupt controllers.
- * Main thread, but for kvm_irq_fd_*.
+ * Main thread, but for kvm_ioeventfd.
  */
 #ifndef MACHINE_KVM_H
 #define MACHINE_KVM_H
@@ -44,6 +44,12 @@ int kvm_set_memory(struct kvm *kvm, uint32_t slot, uint64_t gpa, uint64_t bytes,
 
 /* An eventfd whose signal is an edge on interrupt line `gsi`. The fd, owned by the caller, or -errno. */
 int kvm_irq_fd(struct kvm *kvm, uint32_t gsi, struct err *err);
+
+/* Adds or removes an eventfd that a write to memory address `gpa` signals instead of leaving the guest: of `bytes`, or of any
+ * length if that is 0, which without KVM_CAP_IOEVENTFD_ANY_LENGTH means 4; of any value, or of *match. Any thread, but once
+ * the vCPUs exist: it waits until all of them have seen the change. */
+int kvm_ioeventfd(struct kvm *kvm, uint64_t gpa, uint32_t bytes, const uint64_t *match, int fd, bool add,
+		  struct err *err);
 
 /* The value of a capability, 0 if there is none. */
 int kvm_capability(const struct kvm *kvm, int capability);

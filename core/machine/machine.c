@@ -239,6 +239,14 @@ int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err)
 	return kvm_irq_fd(&machine->kvm, gsi, err);
 }
 
+int machine_ioeventfd(void *machine_ptr, const struct machine_ioeventfd *event, bool add, struct err *err)
+{
+	struct machine *machine = machine_ptr;
+
+	return kvm_ioeventfd(&machine->kvm, event->gpa, event->bytes, event->match ? &event->value : NULL, event->fd,
+			     add, err);
+}
+
 /* The memory map that the kernel is told: RAM, less what lies between 640 KiB and 1 MiB, where the tables are. */
 static void describe_memory(const struct machine *machine, struct boot_machine *boot)
 {

@@ -4,7 +4,8 @@
  * and as nodes of the firmware description.
  *
  *   state     entered by                    allowed then
- *   made      machine_new                   machine_irq_fd, machine_mem, machine_boot, machine_boot_code
+ *   made      machine_new                   machine_irq_fd, machine_ioeventfd, machine_mem, machine_boot,
+ *                                           machine_boot_code
  *   booted    machine_boot, or _boot_code   machine_start
  *   running   machine_start                 machine_end (any thread), machine_end_fd
  *   stopped   machine_stop                  machine_crash_text, machine_free
@@ -65,6 +66,20 @@ const struct gmem *machine_mem(const struct machine *machine);
 
 /* An eventfd that raises line `gsi`; owned by the caller. */
 int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err);
+
+/* Writes of the guest to a memory address that become a signal on an eventfd, and no exit to user space. */
+struct machine_ioeventfd {
+	uint64_t gpa;
+	uint32_t bytes; /* of the write: 1, 2, 4 or 8; 0: of any length, where KVM lacks that of 4 bytes */
+	bool match;     /* only writes of `value`; not with bytes == 0 */
+	uint64_t value;
+	int fd; /* borrowed, until it is taken back */
+};
+
+/* Registers an ioeventfd, or takes it back (with the same fields). `machine_ptr` is a struct machine. -EEXIST if one like it
+ * exists, -ENOSPC beyond KVM's limit of about a thousand, each with one line. The bus should have a claim there all the same:
+ * what does not match arrives at it. */
+int machine_ioeventfd(void *machine_ptr, const struct machine_ioeventfd *event, bool add, struct err *err);
 
 /* Fills guest memory from `image` and the firmware description (whose vcpus and addresses are set here), and sets the first
  * vCPU's registers. */
