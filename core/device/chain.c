@@ -2,6 +2,7 @@
 /* Chains, their cursors and where they are kept; see chain.h. */
 #include "core/device/chain.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,8 @@ struct chain_block *chain_block_new(uint32_t capacity, uint32_t scratch_bytes)
 	block->stride = sizeof(struct chain) + scratch_bytes;
 	block->stride = (block->stride + SCRATCH_ALIGN - 1) & ~(size_t)(SCRATCH_ALIGN - 1);
 	block->slots = calloc(capacity, block->stride);
-	area = mmap(NULL, area_bytes(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		    0);
+	area =
+	    mmap(NULL, area_bytes(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (area != MAP_FAILED)
 		block->area = area;
 	if (!block->slots || !block->area) {
@@ -49,6 +50,18 @@ void chain_block_free(struct chain_block *block)
 		munmap(block->area, area_bytes(block));
 	free(block->slots);
 	free(block);
+}
+
+void chain_block_clear(struct chain_block *block)
+{
+	for (uint32_t i = 0; i < block->fresh; i++) {
+		struct chain *chain = (struct chain *)(void *)(block->slots + block->stride * i);
+
+		atomic_store_explicit(&chain->state, CHAIN_FREE, memory_order_relaxed);
+	}
+	block->fresh = 0;
+	block->in_use = 0;
+	block->free = NULL;
 }
 
 static_assert(sizeof(struct chain) % SCRATCH_ALIGN == 0, "scratch lies behind the chain, aligned for any type");

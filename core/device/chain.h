@@ -36,10 +36,10 @@ struct chain_side {
 struct chain {
 	struct bp_chain head; /* first: what the plugin holds */
 	struct chain_block *block;
-	_Atomic(int) state;  /* enum chain_state */
-	uint16_t index;      /* in the descriptor table: what the used ring will say */
-	uint32_t iov_count;  /* pieces of both sides, those to be read first */
-	struct iovec *iov;   /* `small`, or the slot's part of the area */
+	_Atomic(int) state; /* enum chain_state */
+	uint16_t index;     /* in the descriptor table: what the used ring will say */
+	uint32_t iov_count; /* pieces of both sides, those to be read first */
+	struct iovec *iov;  /* `small`, or the slot's part of the area */
 	struct chain_side read, write;
 	uint64_t write_bytes;   /* of the whole side */
 	uint64_t written_limit; /* no more than this much of its beginning was really written */
@@ -49,13 +49,14 @@ struct chain {
 
 struct chain_block {
 	struct chain_block *next; /* for its owner */
+	uint32_t queue;           /* the same: whose chains they are */
 	uint32_t capacity;        /* slots */
 	uint32_t iov_max;         /* pieces of a chain */
 	uint32_t scratch_bytes;
-	uint32_t fresh;    /* slots from here on have never been used */
-	uint32_t in_use;   /* slots that are busy or done */
+	uint32_t fresh;  /* slots from here on have never been used */
+	uint32_t in_use; /* slots that are busy or done */
 	struct chain *free;
-	size_t stride;     /* bytes of a slot with its scratch */
+	size_t stride; /* bytes of a slot with its scratch */
 	uint8_t *slots;
 	struct iovec *area;
 };
@@ -63,6 +64,9 @@ struct chain_block {
 /* Room for `capacity` chains of a queue of at most that size. NULL without memory. */
 struct chain_block *chain_block_new(uint32_t capacity, uint32_t scratch_bytes);
 void chain_block_free(struct chain_block *block); /* NULL is fine */
+
+/* All slots are free again, whatever they were. */
+void chain_block_clear(struct chain_block *block);
 
 /* A slot, busy, without pieces, its scratch zeroed; the head's host, dev and queue are the caller's to set. There is one as long as
  * fewer than `capacity` are in use. */
@@ -78,6 +82,11 @@ static inline bool chain_claim(struct chain *chain)
 	int busy = CHAIN_BUSY;
 
 	return atomic_compare_exchange_strong(&chain->state, &busy, CHAIN_DONE);
+}
+
+static inline struct chain *chain_of(struct bp_chain *chain)
+{
+	return (struct chain *)chain;
 }
 
 static inline struct chain_side *chain_side(struct chain *chain, uint32_t side)

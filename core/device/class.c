@@ -7,15 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUMMARY_MAX     200
-#define COMPATIBLE_MAX  127
-#define FACTS_ALL       (BP_FACT_I8042 | BP_FACT_VGA | BP_FACT_RTC)
-#define WIDTHS_ALL      (BP_W8 | BP_W16 | BP_W32 | BP_W64)
+#define SUMMARY_MAX       200
+#define COMPATIBLE_MAX    127
+#define FACTS_ALL         (BP_FACT_I8042 | BP_FACT_VGA | BP_FACT_RTC)
+#define WIDTHS_ALL        (BP_W8 | BP_W16 | BP_W32 | BP_W64)
 
 /* The head of the table up to the first field that a class of ABI 0.1 cannot lack. */
-#define CLASS_BYTES_MIN (offsetof(struct bp_device_class, destroy) + sizeof(void (*)(void *)))
-#define VIRTIO_BYTES_MIN \
-	(offsetof(struct bp_virtio_class, request) + sizeof(void (*)(void *, struct bp_chain *)))
+#define CLASS_BYTES_MIN   (offsetof(struct bp_device_class, destroy) + sizeof(void (*)(void *)))
+#define VIRTIO_BYTES_MIN  (offsetof(struct bp_virtio_class, request) + sizeof(void (*)(void *, struct bp_chain *)))
 #define STRIDE_MAX        4096u
 
 #define VIRTIO_ID_MAX     63u
@@ -193,10 +192,11 @@ static int copy_virtio(const void *table, struct plugin_class *class, struct err
 	if (!virtio->request)
 		return virtio_fail(decl, "no callback \"request\"", err);
 	if (decl->range_count || decl->irq_count || decl->hid || decl->compatible || device->access)
-		return err_set(err, -EINVAL,
-			       "class \"%s\" is a virtio class and has ranges, irqs, hid, compatible or access, which are "
-			       "the host's business then",
-			       decl->name);
+		return err_set(
+		    err, -EINVAL,
+		    "class \"%s\" is a virtio class and has ranges, irqs, hid, compatible or access, which are "
+		    "the host's business then",
+		    decl->name);
 	decl->virtio = (struct class_virtio){
 		.id = virtio->id,
 		.queue_count = virtio->queue_count,

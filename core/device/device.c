@@ -35,7 +35,7 @@ struct device_context device_enter_main(struct device *device, const char *callb
 {
 	struct device_context before = device_context;
 
-	device_context = (struct device_context){ device, callback, DEVICE_TAG_MAIN };
+	device_context = (struct device_context){ .device = device, .callback = callback, .tag = DEVICE_TAG_MAIN };
 	return before;
 }
 
@@ -47,7 +47,7 @@ void device_leave_main(struct device_context before)
 uint64_t device_enter(struct device *device, const char *callback)
 {
 	pthread_mutex_lock(&device->lock);
-	device_context = (struct device_context){ device, callback, DEVICE_TAG_DEV };
+	device_context = (struct device_context){ .device = device, .callback = callback, .tag = DEVICE_TAG_DEV };
 	return clock_ticks();
 }
 
@@ -63,12 +63,32 @@ static void look_closer(struct device *device, const char *callback, uint64_t ti
 			   "%s took %" PRIu64 " ms; a callback must not block", callback, took_ns / NS_PER_MS);
 }
 
+void device_lap(struct device *device)
+{
+	uint64_t now = clock_ticks(), since = device_context.lap;
+
+	device_context.lap = now;
+	if (since && now - since >= QUICK_TICKS)
+		look_closer(device, device_context.callback, now - since);
+}
+
+/* What was started in the callback begins, what was finished in it is told. */
+static void settle(struct device *device)
+{
+	device->settle = false;
+	if (device->vdev)
+		vdev_settle(device);
+}
+
 void device_leave(struct device *device, uint64_t since)
 {
-	uint64_t ticks = clock_ticks() - since;
 	const char *callback = device_context.callback;
+	uint64_t ticks;
 
-	device_context = (struct device_context){ NULL, NULL, DEVICE_TAG_NONE };
+	if (device->settle)
+		settle(device);
+	ticks = clock_ticks() - (device_context.lap ? device_context.lap : since);
+	device_context = (struct device_context){ .device = NULL };
 	pthread_mutex_unlock(&device->lock);
 	if (ticks >= QUICK_TICKS)
 		look_closer(device, callback, ticks);
@@ -85,6 +105,16 @@ bool device_on_tag(struct device *device, bool main, bool dev, const char *funct
 		   context->device == device ? context->callback
 					     : "a thread of the plugin's own or for another device");
 	return false;
+}
+
+void device_broken(struct device *device, const char *what)
+{
+	if (device->broken)
+		return;
+	device_log(device, LOG_LEVEL_WARN, "the guest's driver broke the device: %s; it is off until it is reset",
+		   what);
+	device->broken = true;
+	device->settle = true;
 }
 
 void device_log(struct device *device, enum log_level level, const char *format, ...)
@@ -183,6 +213,7 @@ static void dismantle(struct device *device)
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		stream_free(device->streams[i]);
 	device_cfg_close(device);
+	vdev_free(device);
 	device_loop_destroy(&device->loop);
 	pthread_mutex_destroy(&device->lock);
 	pthread_mutex_destroy(&device->pin_lock);
@@ -212,12 +243,23 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 		r = err_sys(err, r < 0 ? r : -ENOMEM, "cannot create the device");
 		goto fail;
 	}
+	r = device->class->decl.virtio.id ? vdev_new(device) : 0;
+	if (r < 0) {
+		err_sys(err, r, "cannot create the device");
+		goto fail;
+	}
 	r = claim_declared(device, spec->bases, err);
 	if (r < 0)
 		goto fail;
 	r = create(device, err);
 	if (r < 0)
 		goto fail;
+	r = device->vdev ? vdev_make_queues(device) : 0;
+	if (r < 0) {
+		err_sys(err, r, "cannot create the device");
+		destroy(device);
+		goto fail;
+	}
 	device->state = DEVICE_CREATED;
 	*ret = device;
 	return 0;
@@ -320,9 +362,11 @@ void device_reset(struct device *device)
 {
 	uint64_t since = device_enter(device, "reset");
 
-	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED) {
+	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED)
 		device->class->callbacks.reset(device->self);
-		device->broken = false;
-	}
+	/* Behind the plugin's reset, in which it may still give chains back. */
+	if (device->vdev)
+		vdev_close(device);
+	device->broken = false;
 	device_leave(device, since);
 }

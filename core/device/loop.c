@@ -76,32 +76,43 @@ static struct device_source *source_find(struct device_loop *loop, int fd)
 	return NULL;
 }
 
+/* Adds a source at the first free place in [first, end), waiting for `epoll_events`. */
+static int source_add(struct device_loop *loop, size_t first, size_t end, uint32_t epoll_events,
+		      const struct device_source *source)
+{
+	struct epoll_event event = { .events = epoll_events };
+	size_t index = first;
+	uint32_t generation;
+
+	if (source_find(loop, source->fd))
+		return -EEXIST;
+	while (index < end && loop->sources[index].used)
+		index++;
+	if (index == end)
+		return -ENOSPC;
+	generation = ++loop->sources[index].generation;
+	event.data.u64 = token_of(loop, index);
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
+		return -errno;
+	loop->sources[index] = *source;
+	loop->sources[index].used = true;
+	loop->sources[index].generation = generation;
+	return 0;
+}
+
 int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what)
 {
-	struct device_loop *loop = &device->loop;
-	struct epoll_event event = { .events = to_epoll(events) };
-	size_t index = 0;
+	const struct device_source source = { .fd = fd, .events = events, .fn = fn, .arg = arg, .what = what };
 
-	if (source_find(loop, fd))
-		return -EEXIST;
-	while (index < DEVICE_SOURCES_MAX && loop->sources[index].used)
-		index++;
-	if (index == DEVICE_SOURCES_MAX)
-		return -ENOSPC;
-	loop->sources[index].generation++;
-	event.data.u64 = token_of(loop, index);
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
-	loop->sources[index] = (struct device_source){
-		.used = true,
-		.fd = fd,
-		.events = events,
-		.generation = loop->sources[index].generation,
-		.fn = fn,
-		.arg = arg,
-		.what = what,
-	};
-	return 0;
+	return source_add(&device->loop, 0, DEVICE_PLUGIN_SOURCES, to_epoll(events), &source);
+}
+
+int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what)
+{
+	const struct device_source source = { .fd = fd, .events = BP_FD_IN, .fn = fn, .arg = arg, .what = what };
+
+	return source_add(&device->loop, DEVICE_PLUGIN_SOURCES, DEVICE_SOURCES_MAX,
+			  EPOLLIN | (edge ? (uint32_t)EPOLLET : 0), &source);
 }
 
 int loop_fd_set(struct device *device, int fd, uint32_t events)
@@ -318,6 +329,16 @@ static void fire_source(struct device *device, uint64_t token, uint32_t events)
 	device_leave(device, since);
 }
 
+/* Another thread has left something to do, or wants the loop to end. */
+static void fire_wake(struct device *device)
+{
+	uint64_t since = device_enter(device, "completion");
+
+	fd_event_clear(device->loop.wake_fd);
+	vdev_woken(device);
+	device_leave(device, since);
+}
+
 static void *loop_thread(void *arg)
 {
 	struct device *device = arg;
@@ -329,7 +350,7 @@ static void *loop_thread(void *arg)
 
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == TOKEN_WAKE)
-				fd_event_clear(loop->wake_fd);
+				fire_wake(device);
 			else if (events[i].data.u64 == TOKEN_TIMER)
 				fire_timers(device);
 			else

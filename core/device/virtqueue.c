@@ -2,25 +2,26 @@
 /* Split virtqueues; see virtqueue.h. Offsets and flags are those of VIRTIO 1.2, 2.7.5 to 2.7.10. */
 #include "core/device/virtqueue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#define DESC_BYTES            16u
-#define DESC_F_NEXT           1u
-#define DESC_F_WRITE          2u
-#define DESC_F_INDIRECT       4u
+#define DESC_BYTES           16u
+#define DESC_F_NEXT          1u
+#define DESC_F_WRITE         2u
+#define DESC_F_INDIRECT      4u
 
-#define AVAIL_F_NO_INTERRUPT  1u
-#define USED_F_NO_NOTIFY      1u
-#define RING_FLAGS            0u /* offsets in both rings */
-#define RING_IDX              2u
-#define RING_ENTRIES          4u
+#define AVAIL_F_NO_INTERRUPT 1u
+#define USED_F_NO_NOTIFY     1u
+#define RING_FLAGS           0u /* offsets in both rings */
+#define RING_IDX             2u
+#define RING_ENTRIES         4u
 
-#define DESC_ALIGN            16u
-#define AVAIL_ALIGN           2u
-#define USED_ALIGN            4u
+#define DESC_ALIGN           16u
+#define AVAIL_ALIGN          2u
+#define USED_ALIGN           4u
 
-#define CHAIN_BYTES_MAX       (UINT64_C(1) << 32)
+#define CHAIN_BYTES_MAX      (UINT64_C(1) << 32)
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rings are little endian");
 
@@ -115,8 +116,8 @@ int virtqueue_open(struct virtqueue *queue, const struct virtqueue_spec *spec)
 	desc = gmem_slice(spec->mem, spec->desc_gpa, DESC_BYTES * size);
 	/* Both rings have a word behind their entries, for EVENT_IDX. */
 	avail = gmem_slice(spec->mem, spec->avail_gpa, RING_ENTRIES + sizeof(uint16_t) * (size + 1));
-	used = gmem_slice(spec->mem, spec->used_gpa,
-			 RING_ENTRIES + sizeof(struct used_entry) * size + sizeof(uint16_t));
+	used =
+	    gmem_slice(spec->mem, spec->used_gpa, RING_ENTRIES + sizeof(struct used_entry) * size + sizeof(uint16_t));
 	if (!desc || !avail || !used)
 		return -EFAULT;
 	*queue = (struct virtqueue){

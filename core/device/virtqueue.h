@@ -53,10 +53,10 @@ enum virtqueue_rule {
 };
 
 struct virtqueue_spec {
-	const struct gmem *mem; /* borrowed; outlives the queue */
+	const struct gmem *mem;    /* borrowed; outlives the queue */
 	struct chain_block *block; /* borrowed; where chains come from, of at least `size` slots, none in use */
-	uint64_t features;      /* negotiated; only VIRTQUEUE_FEATURES are looked at */
-	uint16_t size;          /* entries: a power of two */
+	uint64_t features;         /* negotiated; only VIRTQUEUE_FEATURES are looked at */
+	uint16_t size;             /* entries: a power of two */
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 };
 
@@ -68,12 +68,12 @@ struct virtqueue {
 	uint8_t *used;
 	uint16_t size;
 	bool indirect, event_idx;
-	uint16_t avail_seen;     /* avail.idx as it was last read */
-	uint16_t avail_next;     /* how many heads were taken, modulo 2^16 */
-	uint16_t used_next;      /* how many were given back */
-	uint16_t used_published; /* used.idx as the guest sees it */
-	bool quiet;              /* used.flags has NO_NOTIFY; without EVENT_IDX only */
-	const char *broken;      /* what the driver did, or NULL */
+	uint16_t avail_seen;                         /* avail.idx as it was last read */
+	uint16_t avail_next;                         /* how many heads were taken, modulo 2^16 */
+	uint16_t used_next;                          /* how many were given back */
+	uint16_t used_published;                     /* used.idx as the guest sees it */
+	bool quiet;                                  /* used.flags has NO_NOTIFY; without EVENT_IDX only */
+	const char *broken;                          /* what the driver did, or NULL */
 	uint64_t in_flight[BP_VIRTIO_SIZE_MAX / 64]; /* heads that the device has */
 };
 
