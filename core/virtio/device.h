@@ -8,13 +8,13 @@
  *   bit           set by     only when                                     does
  *   ACKNOWLEDGE   driver
  *   DRIVER        driver
- *   FEATURES_OK   driver     ACKNOWLEDGE and DRIVER are set, the driver    freezes the driver's features
- *                            features are offered ones and hold
- *                            VERSION_1, FAILED is not set
+ *   FAILED        driver                                                   an active backend goes on until the reset
+ *   FEATURES_OK   driver     ACKNOWLEDGE and DRIVER are set, FAILED is     freezes the driver's features
+ *                            not; the driver's features have been offered
+ *                            and hold VERSION_1
  *   DRIVER_OK     driver     FEATURES_OK is set, FAILED is not             freezes the queues; activates the backend, or sets
  *                                                                          NEEDS_RESET if a queue is wrong or it refuses
- *   NEEDS_RESET   device                                                   with DRIVER_OK: a config change interrupt
- *   FAILED        driver                                                   an active backend goes on until the reset
+ *   NEEDS_RESET   device                                                   a config change interrupt, once DRIVER_OK is set
  * A bit that may not be set stays clear, which the driver sees when it reads. Other bits are ignored.
  *
  * Threads: [transport] under the transport's mutex, one at a time; [any] any thread, no lock is taken; [main] nobody else
@@ -24,6 +24,7 @@
 #define VIRTIO_DEVICE_H
 
 #include "core/virtio/backend.h"
+#include "core/virtio/queue.h"
 
 struct virtio_device;
 
@@ -70,6 +71,9 @@ void virtio_device_needs_reset(struct virtio_device *device);
  * config_read reads. Then no torn value passes: V, a vCPU, reads the generation, a field in two halves, the generation;
  * B changes the field between the halves. V's second half waits for B's lock, B counts the generation before it lets go, and
  * V's second look at the generation sees that.
+ *
+ * It may come at any time, from a thread that knows nothing of resets. One that comes during a reset can leave the bit of a
+ * change in the interrupt status: a driver then looks at the config space once too often.
  */
 void virtio_device_config_changed(struct virtio_device *device);
 
@@ -102,13 +106,11 @@ void virtio_device_set_driver_features(struct virtio_device *device, uint32_t wo
 
 /* ---- for transports: queues ---- */
 
-/* Parts of a queue's set-up; the addresses come in halves. */
-enum virtio_queue_address { VIRTIO_QUEUE_DESC, VIRTIO_QUEUE_DRIVER, VIRTIO_QUEUE_DEVICE };
-
 /* [transport] 0 if there is no such queue. */
 uint32_t virtio_device_queue_max(const struct virtio_device *device, uint32_t queue);
 
-/* [transport] Set-up. Ignored for a queue that does not exist, while the queue is ready, and once DRIVER_OK is set. */
+/* [transport] Set-up; addresses come in halves. Ignored for a queue that does not exist, while the queue is ready, and once
+ * DRIVER_OK is set. */
 void virtio_device_set_queue_size(struct virtio_device *device, uint32_t queue, uint32_t size);
 void virtio_device_set_queue_address(struct virtio_device *device, uint32_t queue, enum virtio_queue_address which,
 				     bool high, uint32_t value);
