@@ -75,9 +75,12 @@ void device_lap(struct device *device)
 /* What was started in the callback begins, what was finished in it is told. */
 static void settle(struct device *device)
 {
+	/* io first: what it completes at once is published with the rest. */
 	device->settle = false;
+	device_io_settle(device);
 	if (device->vdev)
 		vdev_settle(device);
+	device->settle = false;
 }
 
 void device_leave(struct device *device, uint64_t since)
@@ -212,6 +215,7 @@ static void dismantle(struct device *device)
 {
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		stream_free(device->streams[i]);
+	device_io_free(device);
 	device_cfg_close(device);
 	vdev_free(device);
 	device_loop_destroy(&device->loop);
@@ -326,6 +330,7 @@ void device_stop(struct device *device)
 	pthread_mutex_lock(&device->lock);
 	ran = device->state == DEVICE_RUNNING;
 	device->state = DEVICE_STOPPED;
+	device_io_end(device);
 	pthread_mutex_unlock(&device->lock);
 	if (ran && device->class->callbacks.stop) {
 		struct device_context before = device_enter_main(device, "stop");
@@ -362,6 +367,7 @@ void device_reset(struct device *device)
 {
 	uint64_t since = device_enter(device, "reset");
 
+	device_io_end(device);
 	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED)
 		device->class->callbacks.reset(device->self);
 	/* Behind the plugin's reset, in which it may still give chains back. */

@@ -147,4 +147,6 @@ const struct bp_host device_host = {
 	.chain_write = host_chain_write,
 	.chain_take = host_chain_take,
 	.chain_complete = host_chain_complete,
+	.io_open = host_io_open,
+	.io_submit = host_io_submit,
 };

@@ -99,6 +99,7 @@ struct device {
 	int irq_fds[CLASS_IRQS_MAX];
 	struct device_cfg *cfgs;
 	struct device_loop loop;
+	struct bp_io *ios[DEVICE_IOS_MAX]; /* the first of them; the rest NULL */
 	struct vdev *vdev; /* NULL: no virtio device */
 	struct bp_stream *streams[DEVICE_STREAMS_MAX];
 	struct log_limit log_limit;
@@ -151,6 +152,8 @@ int loop_fd_del(struct device *device, int fd);
 /* The same for one of the runtime's own descriptors, which is waited for until it is readable, or if `edge` for each time that it
  * becomes so again: an eventfd need not be read then. */
 int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what);
+/* Whether the calling thread is the device's. */
+bool loop_is_current(const struct device *device);
 int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
 
@@ -167,6 +170,17 @@ void vdev_close(struct device *device);
 /* Whether the plugin still has the chain, and the guest still waits for it. */
 struct chain;
 bool vdev_chain_live(const struct device *device, struct chain *chain);
+
+/* device_io.c. Submits what was queued, or wakes the loop to do it. */
+void device_io_settle(struct device *device);
+/* On the loop: whether something is to be submitted. */
+void device_io_woken(struct device *device);
+/* [any] Whether device_io_reap() would find something; may be wrong for a moment. */
+bool device_io_ready(const struct device *device);
+void device_io_reap(struct device *device);
+/* Waits for all that is under way; no plugin is told of it. */
+void device_io_end(struct device *device);
+void device_io_free(struct device *device);
 
 /* stream.c. `fd_in` and `fd_out` are borrowed from the values. */
 struct bp_stream *stream_new(struct device *device, int fd_in, int fd_out);
@@ -206,6 +220,8 @@ size_t host_chain_read(struct bp_chain *chain, void *buf, size_t bytes);
 size_t host_chain_write(struct bp_chain *chain, const void *buf, size_t bytes);
 int host_chain_take(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
 void host_chain_complete(struct bp_chain *chain);
+int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
+int host_io_submit(struct bp_io *io, const struct bp_io_request *request);
 
 /* cfg.c: the view that create gets, and its end. NULL without memory. */
 const struct bp_cfg *device_cfg_open(struct device *device, const struct values *values);

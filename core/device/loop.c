@@ -336,7 +336,25 @@ static void fire_wake(struct device *device)
 
 	fd_event_clear(device->loop.wake_fd);
 	vdev_woken(device);
+	device_io_woken(device);
 	device_leave(device, since);
+}
+
+/* The kernel has interrupted the waiting to finish io: its descriptor would say so only at the next call. */
+static void fire_io(struct device *device)
+{
+	uint64_t since = device_enter(device, "io callback");
+
+	device_io_reap(device);
+	device_leave(device, since);
+}
+
+/* Whose loop this thread is. */
+static _Thread_local const struct device *loop_device;
+
+bool loop_is_current(const struct device *device)
+{
+	return loop_device == device;
 }
 
 static void *loop_thread(void *arg)
@@ -345,9 +363,12 @@ static void *loop_thread(void *arg)
 	struct device_loop *loop = &device->loop;
 	struct epoll_event events[EVENTS_PER_WAIT];
 
+	loop_device = device;
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
 		int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
 
+		if (count < 0 && device_io_ready(device))
+			fire_io(device);
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == TOKEN_WAKE)
 				fire_wake(device);
