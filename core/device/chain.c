@@ -195,6 +195,19 @@ int chain_take(struct chain *chain, uint32_t side_bit, uint64_t bytes, struct io
 	return (int)count;
 }
 
+int chain_skip(struct chain *chain, uint32_t side_bit, uint64_t bytes)
+{
+	struct chain_side *side = chain_side(chain, side_bit);
+
+	if (bytes > side->left)
+		return -ENODATA;
+	if (bytes && side == &chain->write)
+		chain_wrote_only(chain, chain_written(chain), 0);
+	while (bytes)
+		bytes -= next_run(chain, side, bytes).iov_len;
+	return 0;
+}
+
 void chain_wrote_only(struct chain *chain, uint64_t start, uint64_t bytes)
 {
 	if (start + bytes < chain->written_limit)

@@ -44,3 +44,14 @@ int host_chain_take(struct bp_chain *bp, uint32_t side, uint64_t bytes, struct i
 		return -EINVAL;
 	return vdev_chain_live(device_of(bp->dev), chain) ? chain_take(chain, side, bytes, iov, iov_max) : -ENODATA;
 }
+
+int host_chain_skip(struct bp_chain *bp, uint32_t side, uint64_t bytes)
+{
+	struct chain *chain = chain_of(bp);
+
+	if (!device_on_tag(device_of(bp->dev), false, true, "bp_chain_skip"))
+		return -EDEADLK;
+	if (side != BP_CHAIN_READ && side != BP_CHAIN_WRITE)
+		return -EINVAL;
+	return vdev_chain_live(device_of(bp->dev), chain) ? chain_skip(chain, side, bytes) : -ENODATA;
+}

@@ -23,8 +23,7 @@
 /* Bits of the device type: the others are the host's (VIRTIO 1.2, 2.2). */
 #define VIRTIO_FEATURES   (UINT64_C(0xffffff) | UINT64_C(0x3fff) << 50)
 
-/* A bounded copy of a printable string, or NULL where the text is NULL, too long or not printable. */
-static char *copy_text(const char *text, size_t max)
+char *class_copy_text(const char *text, size_t max)
 {
 	size_t length;
 
@@ -55,7 +54,7 @@ static int copy_param_name(const struct class_decl *decl, const char *name, uint
 	*ret = NULL;
 	if (!name)
 		return 0;
-	copy = copy_text(name, SCHEMA_NAME_MAX);
+	copy = class_copy_text(name, SCHEMA_NAME_MAX);
 	if (!copy)
 		return err_set(err, -EINVAL, "class \"%s\": a range or interrupt names an unusable parameter",
 			       decl->name);
@@ -124,12 +123,12 @@ static int copy_irqs(const struct bp_device_class *table, struct class_decl *dec
 
 static int copy_names(const struct bp_device_class *table, struct class_decl *decl, struct err *err)
 {
-	decl->name = copy_text(table->name, SCHEMA_NAME_MAX);
+	decl->name = class_copy_text(table->name, SCHEMA_NAME_MAX);
 	if (!decl->name || !schema_name_ok(decl->name, "-", SCHEMA_NAME_MAX))
 		return err_set(err, -EINVAL, "a class has no usable name");
-	decl->summary = copy_text(table->summary ? table->summary : "", SUMMARY_MAX);
-	decl->hid = copy_text(table->hid, 8);
-	decl->compatible = copy_text(table->compatible, COMPATIBLE_MAX);
+	decl->summary = class_copy_text(table->summary ? table->summary : "", SUMMARY_MAX);
+	decl->hid = class_copy_text(table->hid, 8);
+	decl->compatible = class_copy_text(table->compatible, COMPATIBLE_MAX);
 	if (!decl->summary || (table->hid && !decl->hid) || (table->compatible && !decl->compatible))
 		return err_set(err, -EINVAL, "class \"%s\": summary, hid or compatible is too long or not printable",
 			       decl->name);
@@ -152,8 +151,15 @@ static int check_callbacks(const struct bp_device_class *table, const struct cla
 		missing = "reset";
 	else if (!table->access && decl->range_count)
 		missing = "access";
+	else if (table->save && !table->load)
+		missing = "load";
+	else if (table->load && !table->save)
+		missing = "save";
 	if (missing)
 		return err_set(err, -EINVAL, "class \"%s\" has no callback \"%s\"", decl->name, missing);
+	if ((table->save != NULL) != (table->state_version != 0))
+		return err_set(err, -EINVAL, "class \"%s\": a state version from 1 on and a save belong together",
+			       decl->name);
 	return 0;
 }
 

@@ -218,6 +218,9 @@ static void dismantle(struct device *device)
 	device_io_free(device);
 	device_cfg_close(device);
 	vdev_free(device);
+	device_metrics_free(device);
+	device_jobs_stop(device);
+	device_jobs_destroy(&device->jobs);
 	device_loop_destroy(&device->loop);
 	pthread_mutex_destroy(&device->lock);
 	pthread_mutex_destroy(&device->pin_lock);
@@ -235,10 +238,12 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	pthread_once(&epoch.once, epoch_set);
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_mutex_init(&device->pin_lock, NULL);
+	device_jobs_init(&device->jobs);
 	device->head.host = &device_host;
 	device->class = spec->class;
 	device->values = spec->values;
 	device->mem = spec->mem;
+	device->vcpus = spec->vcpus;
 	device->place = spec->place;
 	memcpy(device->irq_fds, spec->irq_fds, sizeof(device->irq_fds));
 	device->id = strdup(spec->id);
@@ -327,8 +332,9 @@ void device_stop(struct device *device)
 	bool ran;
 
 	device_loop_stop(device);
+	device_jobs_stop(device);
 	pthread_mutex_lock(&device->lock);
-	ran = device->state == DEVICE_RUNNING;
+	ran = device->state == DEVICE_RUNNING || device->state == DEVICE_QUIET;
 	device->state = DEVICE_STOPPED;
 	device_io_end(device);
 	pthread_mutex_unlock(&device->lock);
@@ -363,16 +369,21 @@ int device_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, b
 	return r;
 }
 
-void device_reset(struct device *device)
+void device_reset_entered(struct device *device)
 {
-	uint64_t since = device_enter(device, "reset");
-
 	device_io_end(device);
-	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED)
+	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED || device->state == DEVICE_QUIET)
 		device->class->callbacks.reset(device->self);
 	/* Behind the plugin's reset, in which it may still give chains back. */
 	if (device->vdev)
 		vdev_close(device);
 	device->broken = false;
+}
+
+void device_reset(struct device *device)
+{
+	uint64_t since = device_enter(device, "reset");
+
+	device_reset_entered(device);
 	device_leave(device, since);
 }

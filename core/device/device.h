@@ -5,9 +5,10 @@
  *
  *   state     entered by           allowed then
  *   created   device_new           device_start, device_free
- *   running   device_start         device_access, device_reset, device_stop
+ *   running   device_start         device_access, device_reset, device_quiesce, device_stop
+ *   quiet     device_quiesce       device_save, device_load, device_reset, device_resume, device_stop
  *   stopped   device_stop          device_free
- * device_new, _start, _stop, _free: main thread. device_access, _reset: any thread.
+ * device_access, _reset, _metrics_each: any thread. All others: main thread.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -35,6 +36,7 @@ struct device_spec {
 	const struct plugin_class *class; /* borrowed; outlives the device */
 	struct values *values;     /* checked and opened; owned by the device from a successful device_new() on */
 	const struct gmem *mem;    /* borrowed */
+	uint32_t vcpus;            /* of the machine */
 	struct device_place place; /* copied */
 	uint64_t bases[CLASS_RANGES_MAX]; /* of the declared ranges, which device_new() claims */
 	int irq_fds[CLASS_IRQS_MAX];      /* eventfds; owned by the device from a successful device_new() on */
@@ -54,6 +56,22 @@ int device_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, b
 
 /* The plugin's reset; heals a broken device. */
 void device_reset(struct device *device);
+
+/* Brings the device to rest: what it has under way ends, its loop stops; accesses fail with -ENODEV from then on. -EINVAL unless it
+ * runs. */
+int device_quiesce(struct device *device);
+/* Goes on from there. */
+int device_resume(struct device *device, struct err *err);
+
+/* The state of a device at rest, as bytes that the caller frees. -ENOTSUP for a class that cannot be saved. */
+int device_save(struct device *device, uint8_t **ret, size_t *ret_count, struct err *err);
+/* Resets the device and gives it that state; the bytes are hostile. After a failure it is reset, except where nothing of it was
+ * touched (-ENOTSUP, and bytes that are no state of this class). */
+int device_load(struct device *device, const void *bytes, size_t count, struct err *err);
+
+/* Calls fn for each metric of the device, with its present value. Any thread, while the device exists. */
+typedef void device_metric_fn(uint32_t kind, const char *name, const char *help, uint64_t value, void *arg);
+void device_metrics_each(struct device *device, device_metric_fn *fn, void *arg);
 
 const char *device_id(const struct device *device);
 

@@ -22,14 +22,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
-#define DEPTH_MAX        1024u
-#define IOV_SMALL        8u
+#define DEPTH_MAX     1024u
+#define IOV_SMALL     8u
 /* How often a callback's end goes on with what the completions of its own requests have submitted; then others have their turn. */
-#define SETTLE_ROUNDS    8
+#define SETTLE_ROUNDS 8
 
 /* The part of the request that ABI 0.2 has. */
-#define REQUEST_BYTES    (offsetof(struct bp_io_request, arg) + sizeof(void *))
+#define REQUEST_BYTES (offsetof(struct bp_io_request, arg) + sizeof(void *))
 
 struct io_slot {
 	struct io_request request; /* first: what the engine hands back */
@@ -162,6 +163,23 @@ void device_io_woken(struct device *device)
 
 /* ---- the end ---- */
 
+void device_io_finish(struct device *device)
+{
+	bool more;
+
+	do {
+		more = false;
+		for (size_t i = 0; i < DEVICE_IOS_MAX && device->ios[i]; i++) {
+			struct bp_io *io = device->ios[i];
+
+			more |= io_engine_in_flight(io->engine) > 0;
+			io_engine_drain(io->engine);
+			io->queued = false;
+		}
+		/* The completions of one may have submitted to another. */
+	} while (more);
+}
+
 void device_io_end(struct device *device)
 {
 	for (size_t i = 0; i < DEVICE_IOS_MAX && device->ios[i]; i++) {
@@ -233,7 +251,8 @@ int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, st
 	if (!device_on_tag(device, true, false, "bp_io_open"))
 		return -EDEADLK;
 	if (fd < 0 || engine > BP_IO_THREADS || !depth || depth > DEPTH_MAX)
-		return err_set(&device->error, -EINVAL, "bp_io_open was called with a wrong descriptor, engine or depth");
+		return err_set(&device->error, -EINVAL,
+			       "bp_io_open was called with a wrong descriptor, engine or depth");
 	while (index < DEVICE_IOS_MAX && device->ios[index])
 		index++;
 	if (index == DEVICE_IOS_MAX)
@@ -318,8 +337,10 @@ static int take_memory(struct bp_io *io, struct io_slot *slot, const struct bp_i
 static int submit(struct bp_io *io, struct io_slot *slot, const struct bp_io_request *request)
 {
 	static const uint8_t ops[] = {
-		[BP_IO_READ] = IO_READV,	      [BP_IO_WRITE] = IO_WRITEV,
-		[BP_IO_FLUSH] = IO_FLUSH,	      [BP_IO_DISCARD] = IO_DISCARD,
+		[BP_IO_READ] = IO_READV,
+		[BP_IO_WRITE] = IO_WRITEV,
+		[BP_IO_FLUSH] = IO_FLUSH,
+		[BP_IO_DISCARD] = IO_DISCARD,
 		[BP_IO_WRITE_ZEROES] = IO_WRITE_ZEROES,
 	};
 	bool transfer = request->op == BP_IO_READ || request->op == BP_IO_WRITE;

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/device/state.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -40,6 +41,11 @@ static uint64_t host_clock_ns(struct bp_dev *dev)
 {
 	(void)dev;
 	return clock_now_ns();
+}
+
+static uint64_t host_info(struct bp_dev *dev, uint32_t what)
+{
+	return what == BP_INFO_VCPUS ? device_of(dev)->vcpus : 0;
 }
 
 static int host_claim(struct bp_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret_range)
@@ -146,7 +152,15 @@ const struct bp_host device_host = {
 	.chain_read = host_chain_read,
 	.chain_write = host_chain_write,
 	.chain_take = host_chain_take,
+	.chain_skip = host_chain_skip,
 	.chain_complete = host_chain_complete,
 	.io_open = host_io_open,
 	.io_submit = host_io_submit,
+	.job = host_job,
+	.metric = host_metric,
+	.put_uint = host_put_uint,
+	.put_bytes = host_put_bytes,
+	.get_uint = host_get_uint,
+	.get_bytes = host_get_bytes,
+	.info = host_info,
 };

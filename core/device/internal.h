@@ -25,8 +25,10 @@
 #define DEVICE_TIMERS_MAX     72
 #define DEVICE_PINS_MAX       256
 #define DEVICE_STREAMS_MAX    8
+#define DEVICE_JOBS_MAX       64
+#define DEVICE_METRICS_MAX    64
 
-enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_STOPPED };
+enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_QUIET, DEVICE_STOPPED };
 
 /* On which tag plugin code runs in this thread, and whose. */
 enum device_tag { DEVICE_TAG_NONE, DEVICE_TAG_MAIN, DEVICE_TAG_DEV };
@@ -83,12 +85,39 @@ struct device_loop {
 	struct device_timer timers[DEVICE_TIMERS_MAX];
 };
 
+struct device_job {
+	bp_job_fn *fn;
+	bp_job_done_fn *done;
+	void *arg;
+	int result;
+};
+
+/* See job.c. */
+struct device_jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool running; /* the thread exists */
+	bool stop;
+	int event_fd; /* -1 until the first job */
+	uint64_t added, ran, done;
+	struct device_job ring[DEVICE_JOBS_MAX];
+};
+
+struct device_metric {
+	char *name;
+	char *help;
+	uint32_t kind;
+	uint64_t value; /* atomic */
+};
+
 struct device {
 	struct bp_dev head; /* first: what the plugin holds */
 	char *id;
 	const struct plugin_class *class;
 	struct values *values;
 	const struct gmem *mem;
+	uint32_t vcpus;
 	struct device_place place;
 	pthread_mutex_t lock;
 	enum device_state state; /* under lock */
@@ -100,7 +129,10 @@ struct device {
 	struct device_cfg *cfgs;
 	struct device_loop loop;
 	struct bp_io *ios[DEVICE_IOS_MAX]; /* the first of them; the rest NULL */
-	struct vdev *vdev; /* NULL: no virtio device */
+	struct vdev *vdev;                 /* NULL: no virtio device */
+	struct device_jobs jobs;
+	size_t metric_count;
+	struct device_metric metrics[DEVICE_METRICS_MAX];
 	struct bp_stream *streams[DEVICE_STREAMS_MAX];
 	struct log_limit log_limit;
 	pthread_mutex_t pin_lock;
@@ -131,6 +163,9 @@ void device_leave(struct device *device, uint64_t since);
 /* One of several calls into the plugin has returned: looks how long that one took. */
 void device_lap(struct device *device);
 
+/* What device_reset() does once it has entered. */
+void device_reset_entered(struct device *device);
+
 /* The guest's driver did `what`: nothing of the device works until its reset. Said once. */
 void device_broken(struct device *device, const char *what);
 
@@ -156,6 +191,21 @@ int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *a
 bool loop_is_current(const struct device *device);
 int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
+/* Calls device_jobs_tell() whenever `fd` is signalled. 0 or -errno. */
+int loop_jobs_watch(struct device *device, int fd);
+
+/* job.c */
+void device_jobs_init(struct device_jobs *jobs);
+void device_jobs_destroy(struct device_jobs *jobs);
+/* [loop] Calls `done` of each job that is over. */
+void device_jobs_tell(struct device *device);
+/* Until no job is under way and each has been told. The loop runs. */
+void device_jobs_wait(struct device *device);
+/* Waits for the job that runs, drops the others. */
+void device_jobs_stop(struct device *device);
+
+/* metric.c */
+void device_metrics_free(struct device *device);
 
 /* vdev.c. vdev_new before create, vdev_make_queues after it; vdev_free also after a failure of these. */
 int vdev_new(struct device *device);
@@ -165,6 +215,8 @@ void vdev_free(struct device *device);
 void vdev_settle(struct device *device);
 /* Takes what other threads have completed. Nothing if it is no virtio device. */
 void vdev_woken(struct device *device);
+/* The device's loop is back: what came meanwhile is looked at. */
+void vdev_resume(struct device *device);
 /* Ends the life of all queues. */
 void vdev_close(struct device *device);
 /* Whether the plugin still has the chain, and the guest still waits for it. */
@@ -178,6 +230,8 @@ void device_io_woken(struct device *device);
 /* [any] Whether device_io_reap() would find something; may be wrong for a moment. */
 bool device_io_ready(const struct device *device);
 void device_io_reap(struct device *device);
+/* Waits for all that is under way, and tells the plugin, also of what it submits meanwhile. Under the lock, entered. */
+void device_io_finish(struct device *device);
 /* Waits for all that is under way; no plugin is told of it. */
 void device_io_end(struct device *device);
 void device_io_free(struct device *device);
@@ -209,6 +263,8 @@ int host_fd_del(struct bp_dev *dev, int fd);
 int host_timer_add(struct bp_dev *dev, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int host_timer_set(struct bp_dev *dev, uint32_t timer, uint64_t deadline_ns);
 int host_timer_del(struct bp_dev *dev, uint32_t timer);
+int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg);
+int host_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
 int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
 int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);
@@ -218,6 +274,7 @@ int host_virtio_config_read(struct bp_dev *dev, uint32_t offset, void *buf, uint
 uint64_t host_chain_left(struct bp_chain *chain, uint32_t side);
 size_t host_chain_read(struct bp_chain *chain, void *buf, size_t bytes);
 size_t host_chain_write(struct bp_chain *chain, const void *buf, size_t bytes);
+int host_chain_skip(struct bp_chain *chain, uint32_t side, uint64_t bytes);
 int host_chain_take(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
 void host_chain_complete(struct bp_chain *chain);
 int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);

@@ -22,6 +22,7 @@
 /* What epoll hands back: index and generation of a source, or one of ours. */
 #define TOKEN_WAKE      UINT64_MAX
 #define TOKEN_TIMER     (UINT64_MAX - 1)
+#define TOKEN_JOBS      (UINT64_MAX - 2)
 
 static uint64_t token_of(const struct device_loop *loop, size_t index)
 {
@@ -46,6 +47,11 @@ int device_loop_init(struct device_loop *loop)
 		return -EMFILE;
 	r = add_own(loop, loop->wake_fd, TOKEN_WAKE);
 	return r < 0 ? r : add_own(loop, loop->timer_fd, TOKEN_TIMER);
+}
+
+int loop_jobs_watch(struct device *device, int fd)
+{
+	return add_own(&device->loop, fd, TOKEN_JOBS);
 }
 
 void device_loop_destroy(struct device_loop *loop)
@@ -287,6 +293,11 @@ static void fire_timers(struct device *device)
 
 	fd_event_clear(loop->timer_fd);
 	loop->armed_ns = 0;
+	if (device->state == DEVICE_QUIET) {
+		/* The loop is about to end, and finds them due when it comes back. */
+		device_leave(device, since);
+		return;
+	}
 	for (uint32_t i = 0; i < DEVICE_TIMERS_MAX; i++) {
 		size_t at = count;
 
@@ -317,7 +328,8 @@ static void fire_source(struct device *device, uint64_t token, uint32_t events)
 	uint64_t since;
 
 	since = device_enter(device, "fd callback");
-	if (index < DEVICE_SOURCES_MAX && loop->sources[index].used && token_of(loop, index) == token) {
+	if (device->state != DEVICE_QUIET && index < DEVICE_SOURCES_MAX && loop->sources[index].used &&
+	    token_of(loop, index) == token) {
 		struct device_source source = loop->sources[index];
 
 		/* Another callback may have changed its mind since the events were fetched. */
@@ -374,6 +386,8 @@ static void *loop_thread(void *arg)
 				fire_wake(device);
 			else if (events[i].data.u64 == TOKEN_TIMER)
 				fire_timers(device);
+			else if (events[i].data.u64 == TOKEN_JOBS)
+				device_jobs_tell(device);
 			else
 				fire_source(device, events[i].data.u64, from_epoll(events[i].events));
 		}
@@ -388,6 +402,11 @@ int device_loop_start(struct device *device, struct err *err)
 	char name[16];
 	int r;
 
+	/* What was due while the device was at rest. */
+	pthread_mutex_lock(&device->lock);
+	loop->armed_ns = 0;
+	timers_arm(loop);
+	pthread_mutex_unlock(&device->lock);
 	/* Signals are for the main thread and the vCPUs. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -411,4 +430,5 @@ void device_loop_stop(struct device *device)
 	fd_event_signal(loop->wake_fd);
 	pthread_join(loop->thread, NULL);
 	loop->running = false;
+	atomic_store_explicit(&loop->stop, false, memory_order_relaxed);
 }

@@ -78,4 +78,7 @@ const struct plugin_class *plugin_find_class(const struct plugin *plugin, const 
 int class_copy(const void *table, struct plugin_class *ret, struct err *err);
 void class_free(struct plugin_class *class);
 
+/* A bounded copy of a plugin's printable string, or NULL where the text is NULL, longer than `max` bytes or not printable. */
+char *class_copy_text(const char *text, size_t max);
+
 #endif

@@ -344,6 +344,16 @@ void vdev_close(struct device *device)
 	}
 }
 
+void vdev_resume(struct device *device)
+{
+	struct vdev *vdev = device->vdev;
+
+	/* Edges that came while nobody listened are gone. */
+	for (uint32_t i = 0; i < vdev->queue_count; i++)
+		if (vdev->queues[i].ready)
+			fd_event_signal(vdev->queues[i].kick_fd);
+}
+
 static int open_queue(struct vdev_queue *queue, const struct vdev_queue_setup *setup, uint64_t features,
 		      struct err *err)
 {
@@ -400,9 +410,7 @@ static int activate(struct device *device, const struct vdev_setup *setup, struc
 	if (class->activate)
 		class->activate(device->self, setup->features & vdev->features, ready);
 	/* What was made available before anybody listened. */
-	for (uint32_t i = 0; i < vdev->queue_count; i++)
-		if (vdev->queues[i].ready)
-			fd_event_signal(vdev->queues[i].kick_fd);
+	vdev_resume(device);
 	return 0;
 }
 

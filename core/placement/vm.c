@@ -108,6 +108,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct opener
 		.class = planned->class,
 		.values = planned->values,
 		.mem = machine_mem(vm->machine),
+		.vcpus = vm->plan->machine.vcpus,
 		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = vm },
 	};
 	size_t lines;

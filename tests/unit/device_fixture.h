@@ -37,6 +37,10 @@ struct hooks {
 	void (*reset)(struct subject *subject);
 	void (*stop)(struct subject *subject);
 	void (*destroy)(struct subject *subject);
+	void (*quiesce)(struct subject *subject);
+	int (*save)(struct subject *subject, struct bp_writer *writer);
+	int (*load)(struct subject *subject, struct bp_reader *reader, uint32_t version);
+	void (*resume)(struct subject *subject);
 	bool no_state; /* create leaves *ret alone */
 };
 
@@ -143,6 +147,39 @@ static void subject_destroy(void *self)
 		subject->hooks.destroy(subject);
 }
 
+static void subject_quiesce(void *self)
+{
+	struct subject *subject = self;
+
+	trace(subject, "quiesce");
+	if (subject->hooks.quiesce)
+		subject->hooks.quiesce(subject);
+}
+
+static int subject_save(void *self, struct bp_writer *writer)
+{
+	struct subject *subject = self;
+
+	return subject->hooks.save ? subject->hooks.save(subject, writer) : 0;
+}
+
+static int subject_load(void *self, struct bp_reader *reader, uint32_t version)
+{
+	struct subject *subject = self;
+
+	trace(subject, "load");
+	return subject->hooks.load ? subject->hooks.load(subject, reader, version) : 0;
+}
+
+static void subject_resume(void *self)
+{
+	struct subject *subject = self;
+
+	trace(subject, "resume");
+	if (subject->hooks.resume)
+		subject->hooks.resume(subject);
+}
+
 static const char *const subject_choices[] = { "red", "green", NULL };
 
 static const struct bp_param subject_group[] = {
@@ -176,7 +213,8 @@ static const struct bp_device_class subject_class = {
 	BP_DEVICE_CLASS_INIT,       .name = "subject",        .summary = "device under test", BP_PARAMS(subject_params),
 	BP_RANGES(subject_ranges),  BP_IRQS(subject_irqs),    .validate = subject_validate,   .create = subject_create,
 	.start = subject_start,     .access = subject_access, .reset = subject_reset,         .stop = subject_stop,
-	.destroy = subject_destroy,
+	.destroy = subject_destroy, .state_version = 3,       .quiesce = subject_quiesce,     .save = subject_save,
+	.load = subject_load,       .resume = subject_resume,
 };
 
 /* ---- its place ---- */
@@ -256,6 +294,7 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.id = id,
 		.class = &subject->class,
 		.mem = &subject->mem,
+		.vcpus = 3,
 		.place = { .claim = place_claim, .release = place_release, .quit = place_quit, .ctx = subject },
 		.bases = { MMIO_BASE },
 		.irq_fds = { dup(subject->irq_fd) },

@@ -227,6 +227,34 @@ static int probe_stream_write(struct bp_dev *dev)
 	return r > 0 ? 0 : r;
 }
 
+static int no_job(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void no_done(void *arg, int result)
+{
+	(void)arg, (void)result;
+}
+
+static int probe_job(struct bp_dev *dev)
+{
+	return bp_job(dev, no_job, no_done, NULL) == -EDEADLK ? -EDEADLK : 0;
+}
+
+static int probe_metric(struct bp_dev *dev)
+{
+	uint64_t *slot;
+
+	return bp_metric(dev, BP_METRIC_COUNTER, "probes", "calls of the probe", &slot) == -EDEADLK ? -EDEADLK : 0;
+}
+
+static int probe_info(struct bp_dev *dev)
+{
+	return bp_info(dev, BP_INFO_VCPUS) == 3 && bp_info(dev, 99) == 0 ? 0 : -EDEADLK;
+}
+
 static const struct {
 	const char *name;
 	int (*probe)(struct bp_dev *dev);
@@ -262,10 +290,24 @@ static const struct {
 	{ "bp_stream_listen", probe_stream_listen, MAIN, false },
 	{ "bp_stream_read", probe_stream_read, DEV, false },
 	{ "bp_stream_write", probe_stream_write, MAIN | DEV, false },
+	{ "bp_job", probe_job, MAIN | DEV, false },
+	{ "bp_metric", probe_metric, MAIN, false },
+	{ "bp_info", probe_info, ANY, false },
 };
 
-/* Every entry of the table after its four leading words is a pointer, and has its row above. */
-_Static_assert(COUNT_OF(functions) == (sizeof(struct bp_host) - offsetof(struct bp_host, log)) / sizeof(void (*)(void)),
+/* Those that take something which exists inside of one callback only, and those that this host does not have yet. */
+static const char *const elsewhere[] = {
+	"bp_put_uint",           "bp_put_bytes",    "bp_get_uint",
+	"bp_get_bytes",          "bp_virtio_offer", "bp_virtio_config_write",
+	"bp_virtio_config_read", "bp_chain_left",   "bp_chain_read",
+	"bp_chain_write",        "bp_chain_take",   "bp_chain_complete",
+	"bp_chain_skip",         "bp_io_open",      "bp_io_submit",
+	"bp_stream_size",        "bp_event",        "bp_clock",
+};
+
+/* Every entry of the table after its four leading words is a pointer, and stands above. */
+_Static_assert(COUNT_OF(functions) + COUNT_OF(elsewhere) ==
+		   (sizeof(struct bp_host) - offsetof(struct bp_host, log)) / sizeof(void (*)(void)),
 	       "one row a host function");
 
 /* ---- places ---- */

@@ -143,8 +143,8 @@ struct bp_device_class {
 	uint32_t state_version;
 	uint32_t reserved2;
 
-	/* [dev] Comes to rest: on return nothing is under way that the device would not find again in its saved state, and no fd,
-	 * timer or stream callback follows until resume. Requests and jobs are waited for by the host. Optional. */
+	/* [dev] Comes to rest: no fd, timer or stream callback and no access follows until resume. Jobs and io that are under way are
+	 * waited for by the host after this, and told; what else is under way has to be in the saved state. Optional. */
 	void (*quiesce)(void *self);
 
 	/* [dev] Writes the state, in quiet only, by bp_put_*() (<backplane/state.h>); changes nothing: saving twice gives the same

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/uio.h>
 
 struct bp_chain;
 struct bp_io;
@@ -21,6 +20,7 @@ struct bp_io_request;
 struct bp_reader;
 struct bp_stream;
 struct bp_writer;
+struct iovec; /* <sys/uio.h> */
 
 /* Log levels of bp_log(). */
 #define BP_LOG_ERROR   0u
@@ -47,7 +47,7 @@ typedef void bp_timer_fn(void *arg, uint32_t timer);
 typedef void bp_stream_fn(void *arg, uint32_t events);
 /* [work] The blocking part of a job: touches only what `arg` points to. Its result goes to the bp_job_done_fn. */
 typedef int bp_job_fn(void *arg);
-/* [dev] The job is over. `result` is what the job returned, or -ECANCELED if it never began. */
+/* [dev] The job is over. `result` is what it returned. */
 typedef void bp_job_done_fn(void *arg, int result);
 
 /* What a device tells the machine by bp_event(), and what `value` means. What follows is the deployer's choice. */
@@ -62,6 +62,9 @@ typedef void bp_job_done_fn(void *arg, int result);
 #define BP_CLOCK_MONOTONIC 1u /* what timers use: bp_clock_ns() */
 #define BP_CLOCK_REAL      2u /* since 1970-01-01 00:00:00 UTC; can be set, so it can jump */
 #define BP_CLOCK_START     3u /* since the program that runs the machine was started; monotonic */
+
+/* What bp_info() tells. */
+#define BP_INFO_VCPUS      1u /* of the machine */
 
 /* Kinds of metrics. */
 #define BP_METRIC_COUNTER  1u /* only grows, by bp_metric_add() */
@@ -132,6 +135,9 @@ struct bp_host {
 
 	int (*io_open)(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
 	int (*io_submit)(struct bp_io *io, const struct bp_io_request *request);
+
+	int (*chain_skip)(struct bp_chain *chain, uint32_t side, uint64_t bytes);
+	uint64_t (*info)(struct bp_dev *dev, uint32_t what);
 };
 
 /* Whether the host has entry `field`. */
@@ -208,6 +214,12 @@ static inline int bp_event(struct bp_dev *dev, uint32_t event, uint64_t value)
 	return BP_HOST_CALL(dev, event, -ENOSYS, dev, event, value);
 }
 
+/* [any] A BP_INFO_* of the machine; 0 for what the host does not know. It does not change while the device exists. */
+static inline uint64_t bp_info(struct bp_dev *dev, uint32_t what)
+{
+	return BP_HOST_CALL(dev, info, 0, dev, what);
+}
+
 /* ---- metrics ---- */
 
 /* [main] In create: a number that deployers can watch, under `name` ([a-z][a-z0-9_]*, at most 31 bytes, with its unit at the end
@@ -235,9 +247,10 @@ static inline void bp_metric_set(uint64_t *slot, uint64_t value)
 
 /* ---- jobs ---- */
 
-/* [main] [dev] In start or later: runs fn(arg) on a thread that may block, then done(arg, result) back on the device. Jobs of a
- * device run one after the other, in order. done is called exactly once for each, unless the device ends first: stop comes only after
- * a job that has begun, and what has not begun by then is dropped without done. reset does not end jobs. -ENOSPC beyond 64 that wait. */
+/* [main] [dev] In create or later: runs fn(arg) on a thread that may block, then done(arg, result) back on the device, which is told
+ * once it runs. Jobs of a device run one after the other, in order. done is called exactly once for each, unless the device ends
+ * first: stop comes only after a job that has begun, and what has not been told by then is dropped without done. reset does not end
+ * jobs. -ENOSPC beyond 64 at a time, -ESHUTDOWN in stop. */
 static inline int bp_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg)
 {
 	return BP_HOST_CALL(dev, job, -ENOSYS, dev, fn, done, arg);

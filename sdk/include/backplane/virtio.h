@@ -136,6 +136,13 @@ static inline int bp_chain_take(struct bp_chain *chain, uint32_t side, uint64_t 
 	return BP_HOST_CALL(chain, chain_take, -ENOSYS, chain, side, bytes, iov, iov_max);
 }
 
+/* [dev] Moves the cursor of a side on without reading or writing. What the guest is told of how much was written (used.len) ends
+ * at the first byte of the WRITE side that was skipped. -ENODATA if fewer bytes are left; nothing moves then. */
+static inline int bp_chain_skip(struct bp_chain *chain, uint32_t side, uint64_t bytes)
+{
+	return BP_HOST_CALL(chain, chain_skip, -ENOSYS, chain, side, bytes);
+}
+
 /* [any] Gives the chain back to the guest, with what was written to it. It is gone then. */
 static inline void bp_chain_complete(struct bp_chain *chain)
 {
