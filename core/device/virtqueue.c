@@ -283,7 +283,7 @@ bool virtqueue_publish(struct virtqueue *queue)
 	/* Entries first (2.7.8.2), then the index that shows them. */
 	__atomic_store_n((uint16_t *)(void *)(queue->used + RING_IDX), now, __ATOMIC_RELEASE);
 	queue->used_published = now;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__sync_synchronize();
 	if (queue->event_idx) {
 		uint16_t event = load16(queue->avail, RING_ENTRIES + sizeof(uint16_t) * queue->size);
 
@@ -301,7 +301,7 @@ bool virtqueue_arm(struct virtqueue *queue)
 		store16(queue->used, RING_FLAGS, 0);
 		queue->quiet = false;
 	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__sync_synchronize();
 	return !queue->broken && load_avail_idx(queue) != queue->avail_next;
 }
 
