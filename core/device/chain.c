@@ -52,7 +52,37 @@ void chain_block_free(struct chain_block *block)
 	free(block);
 }
 
-void chain_block_clear(struct chain_block *block)
+/* ---- the blocks of a queue ---- */
+
+static int new_block(struct chain_store *store)
+{
+	store->block = chain_block_new(store->capacity, store->scratch_bytes);
+	if (!store->block)
+		return -ENOMEM;
+	store->block->queue = store->queue;
+	return 0;
+}
+
+int chain_store_init(struct chain_store *store, uint32_t queue, uint32_t capacity, uint32_t scratch_bytes)
+{
+	*store = (struct chain_store){ .queue = queue, .capacity = capacity, .scratch_bytes = scratch_bytes };
+	return new_block(store);
+}
+
+void chain_store_free(struct chain_store *store)
+{
+	chain_block_free(store->block);
+	store->block = NULL;
+	while (store->retired) {
+		struct chain_block *next = store->retired->next;
+
+		chain_block_free(store->retired);
+		store->retired = next;
+	}
+}
+
+/* All slots are free again, whatever they were. */
+static void clear_block(struct chain_block *block)
 {
 	for (uint32_t i = 0; i < block->fresh; i++) {
 		struct chain *chain = (struct chain *)(void *)(block->slots + block->stride * i);
@@ -63,6 +93,41 @@ void chain_block_clear(struct chain_block *block)
 	block->in_use = 0;
 	block->free = NULL;
 }
+
+/* Takes one of the retired blocks off the list: one whose chains have all come back, or else the oldest. */
+static void take_retired(struct chain_store *store)
+{
+	struct chain_block **at = &store->retired;
+
+	while ((*at)->in_use && (*at)->next)
+		at = &(*at)->next;
+	store->block = *at;
+	*at = store->block->next;
+	store->retired_count--;
+	clear_block(store->block);
+}
+
+int chain_store_begin(struct chain_store *store)
+{
+	if (store->block)
+		return 0;
+	if (store->retired_count < CHAIN_LIVES)
+		return new_block(store);
+	take_retired(store);
+	return 0;
+}
+
+void chain_store_end(struct chain_store *store)
+{
+	if (!store->block->in_use)
+		return;
+	store->block->next = store->retired;
+	store->retired = store->block;
+	store->retired_count++;
+	store->block = NULL;
+}
+
+/* ---- chains ---- */
 
 static_assert(sizeof(struct chain) % SCRATCH_ALIGN == 0, "scratch lies behind the chain, aligned for any type");
 

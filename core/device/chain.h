@@ -9,7 +9,8 @@
  * (at most BP_CHAIN_IOV_MAX) a slot. The last slot that was given back is used first, so that a queue of little depth touches little.
  *
  * A plugin may complete a chain of a life that has ended, late. So a block whose chains were not all given back at the reset is set
- * aside, and a new life gets another one: pointers into the old one stay good, and are recognised (vdev.c).
+ * aside, and a new life gets another one: pointers into the old one stay good, and are recognised (vdev.c). The last CHAIN_LIVES
+ * blocks are kept so; a plugin that completes a chain after more resets than that is not protected from itself.
  *
  * All under the device's lock, but for chain_claim().
  */
@@ -23,6 +24,7 @@
 #include <sys/uio.h>
 
 #define CHAIN_IOV_SMALL 8
+#define CHAIN_LIVES     8 /* that have ended with chains in use, and are remembered */
 
 /* free --chain_get--> busy --chain_claim--> done --chain_put--> free; chain_put also takes a busy one. */
 enum chain_state { CHAIN_FREE, CHAIN_BUSY, CHAIN_DONE };
@@ -49,8 +51,8 @@ struct chain {
 };
 
 struct chain_block {
-	struct chain_block *next; /* for its owner */
-	uint32_t queue;           /* the same: whose chains they are */
+	struct chain_block *next; /* in a store */
+	uint32_t queue;           /* for its owner: whose chains they are */
 	uint32_t capacity;        /* slots */
 	uint32_t iov_max;         /* pieces of a chain */
 	uint32_t scratch_bytes;
@@ -66,8 +68,22 @@ struct chain_block {
 struct chain_block *chain_block_new(uint32_t capacity, uint32_t scratch_bytes);
 void chain_block_free(struct chain_block *block); /* NULL is fine */
 
-/* All slots are free again, whatever they were. */
-void chain_block_clear(struct chain_block *block);
+/* The blocks of one queue. */
+struct chain_store {
+	uint32_t queue, capacity, scratch_bytes;
+	struct chain_block *block;   /* of this life; between two lives, a spare one or NULL */
+	struct chain_block *retired; /* of earlier lives, the latest first */
+	uint32_t retired_count;      /* at most CHAIN_LIVES */
+};
+
+/* Makes the first block. -ENOMEM; chain_store_free() all the same. */
+int chain_store_init(struct chain_store *store, uint32_t queue, uint32_t capacity, uint32_t scratch_bytes);
+void chain_store_free(struct chain_store *store); /* a zeroed one is fine */
+
+/* A life begins: `block` has no slot in use then. -ENOMEM. */
+int chain_store_begin(struct chain_store *store);
+/* It has ended: if slots are in use, `block` is set aside, and is NULL. */
+void chain_store_end(struct chain_store *store);
 
 /* A slot, busy, without pieces, its scratch zeroed; the head's host, dev and queue are the caller's to set. There is one as long as
  * fewer than `capacity` are in use. */

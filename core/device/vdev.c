@@ -19,9 +19,7 @@ struct vdev_queue {
 	bool ready;
 	int kick_fd, call_fd;
 	struct virtqueue ring;
-	struct chain_block *block;   /* of this life; while inactive, a spare one or NULL */
-	struct chain_block *retired; /* of earlier lives, the latest first */
-	uint32_t retired_count;
+	struct chain_store chains;
 };
 
 struct vdev {
@@ -43,16 +41,6 @@ static_assert(BP_VIRTIO_QUEUES_MAX <= 64, "queues fit into a mask");
 
 /* ---- making ---- */
 
-static struct chain_block *new_block(const struct vdev_queue *queue)
-{
-	const struct class_virtio *class = &queue->device->class->decl.virtio;
-	struct chain_block *block = chain_block_new(class->queue_size, class->scratch_bytes);
-
-	if (block)
-		block->queue = queue->index;
-	return block;
-}
-
 int vdev_new(struct device *device)
 {
 	const struct class_virtio *class = &device->class->decl.virtio;
@@ -68,17 +56,19 @@ int vdev_new(struct device *device)
 
 int vdev_make_queues(struct device *device)
 {
+	const struct class_virtio *class = &device->class->decl.virtio;
 	struct vdev *vdev = device->vdev;
 
 	vdev->queues = calloc(vdev->queue_count, sizeof(vdev->queues[0]));
 	if (!vdev->queues)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < vdev->queue_count; i++) {
+		int r = chain_store_init(&vdev->queues[i].chains, i, class->queue_size, class->scratch_bytes);
+
+		if (r < 0)
+			return r;
 		vdev->queues[i].device = device;
 		vdev->queues[i].index = i;
-		vdev->queues[i].block = new_block(&vdev->queues[i]);
-		if (!vdev->queues[i].block)
-			return -ENOMEM;
 	}
 	return 0;
 }
@@ -89,17 +79,8 @@ void vdev_free(struct device *device)
 
 	if (!vdev)
 		return;
-	for (uint32_t i = 0; vdev->queues && i < vdev->queue_count; i++) {
-		struct vdev_queue *queue = &vdev->queues[i];
-
-		chain_block_free(queue->block);
-		while (queue->retired) {
-			struct chain_block *next = queue->retired->next;
-
-			chain_block_free(queue->retired);
-			queue->retired = next;
-		}
-	}
+	for (uint32_t i = 0; vdev->queues && i < vdev->queue_count; i++)
+		chain_store_free(&vdev->queues[i].chains);
 	free(vdev->queues);
 	free(vdev);
 	device->vdev = NULL;
@@ -127,45 +108,6 @@ void vdev_attach(struct device *device, const struct vdev_transport *transport)
 	pthread_mutex_lock(&device->lock);
 	device->vdev->transport = transport ? *transport : (struct vdev_transport){ NULL, NULL, NULL };
 	pthread_mutex_unlock(&device->lock);
-}
-
-/* ---- blocks of earlier lives ---- */
-
-/* The life has ended: a block with chains that the plugin did not give back is set aside. */
-static void retire_block(struct vdev_queue *queue)
-{
-	if (!queue->block->in_use)
-		return;
-	queue->block->next = queue->retired;
-	queue->retired = queue->block;
-	queue->retired_count++;
-	queue->block = NULL;
-}
-
-/* Takes one of the retired blocks off the list: one whose chains have all come back, or else the oldest. */
-static struct chain_block *take_retired(struct vdev_queue *queue)
-{
-	struct chain_block **at = &queue->retired, *block;
-
-	while ((*at)->in_use && (*at)->next)
-		at = &(*at)->next;
-	block = *at;
-	*at = block->next;
-	queue->retired_count--;
-	chain_block_clear(block);
-	return block;
-}
-
-/* Sees to it that the queue has a block with no chains in use. */
-static int ready_block(struct vdev_queue *queue)
-{
-	if (queue->block)
-		return 0;
-	if (queue->retired_count == VDEV_LIVES)
-		queue->block = take_retired(queue);
-	else
-		queue->block = new_block(queue);
-	return queue->block ? 0 : -ENOMEM;
 }
 
 /* ---- requests ---- */
@@ -221,7 +163,7 @@ static void give_back(struct vdev *vdev, struct chain *chain)
 {
 	struct vdev_queue *queue = &vdev->queues[chain->block->queue];
 
-	if (!vdev->active || chain->block != queue->block || vdev->device->broken) {
+	if (!vdev->active || chain->block != queue->chains.block || vdev->device->broken) {
 		chain_put(chain);
 		return;
 	}
@@ -279,7 +221,7 @@ bool vdev_chain_live(const struct device *device, struct chain *chain)
 	const struct vdev *vdev = device->vdev;
 
 	return vdev->active && atomic_load_explicit(&chain->state, memory_order_relaxed) == CHAIN_BUSY &&
-	       chain->block == vdev->queues[chain->block->queue].block;
+	       chain->block == vdev->queues[chain->block->queue].chains.block;
 }
 
 /* ---- at the end of a callback ---- */
@@ -340,7 +282,7 @@ void vdev_close(struct device *device)
 			continue;
 		loop_fd_del(device, queue->kick_fd);
 		queue->ready = false;
-		retire_block(queue);
+		chain_store_end(&queue->chains);
 	}
 }
 
@@ -365,11 +307,11 @@ static int open_queue(struct vdev_queue *queue, const struct vdev_queue_setup *s
 		.avail_gpa = setup->avail_gpa,
 		.used_gpa = setup->used_gpa,
 	};
-	int r = ready_block(queue);
+	int r = chain_store_begin(&queue->chains);
 
 	if (r < 0)
 		return err_sys(err, r, "queue %" PRIu32, queue->index);
-	spec.block = queue->block;
+	spec.block = queue->chains.block;
 	r = virtqueue_open(&queue->ring, &spec);
 	if (r == -EFAULT)
 		return err_set(err, r, "queue %" PRIu32 ": its rings are outside of memory", queue->index);

@@ -15,16 +15,13 @@
  * list that the loop takes from, without a lock.
  *
  * A reset waits for the io that is under way (device_io.c), calls the plugin's reset, and ends all chains. A chain that is completed
- * later is recognised as of an earlier life and dropped: by its block, of which each queue keeps the last VDEV_LIVES that had
- * chains in flight when their life ended.
+ * later is recognised as of an earlier life and dropped, by the block that it lies in (chain.h).
  */
 #ifndef DEVICE_VDEV_H
 #define DEVICE_VDEV_H
 
 #include "core/base/virtio_isr.h"
 #include "core/device/device.h"
-
-#define VDEV_LIVES 8
 
 /* What a device is to its transport; constant from device_new() on. */
 struct vdev_offer {

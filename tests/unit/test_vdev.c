@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Virtio device instances: from a kick to the interrupt, resets, completions that come late, configuration space. */
+#include "core/device/chain.h"
+
 #include "tests/unit/vdev_fixture.h"
 
+#include <backplane/io.h>
 #include <backplane/virtio.h>
+
+#include <sys/uio.h>
 
 static void a_kick_becomes_an_interrupt(void **state)
 {
@@ -234,7 +239,7 @@ static void later_lives_are_not_disturbed(void **state)
 	vsubject_run(one);
 	v_fill(one);
 	one->request = later;
-	for (int life = 1; life <= 3 * VDEV_LIVES; life++) {
+	for (int life = 1; life <= 3 * CHAIN_LIVES; life++) {
 		v_activate_device(one, ALL_FEATURES);
 		v_offer(one, 0, 8);
 		kick(one);
@@ -249,7 +254,7 @@ static void later_lives_are_not_disturbed(void **state)
 	v_activate_device(one, ALL_FEATURES);
 	v_offer(one, 0, 8);
 	kick(one);
-	assert_true(event_wait(&one->requests, (3 * VDEV_LIVES + 1) * 8));
+	assert_true(event_wait(&one->requests, (3 * CHAIN_LIVES + 1) * 8));
 	for (int i = 0; i < 8; i++)
 		bp_chain_complete(old[i]);
 	pass(one);
@@ -266,6 +271,54 @@ static void later_lives_are_not_disturbed(void **state)
 		assert_true(id < 8);
 	}
 	assert_int_equal(atomic_load(&one->needs_reset), 0);
+}
+
+/* Functions of a chain that are [dev], from a thread of the plugin's own. */
+static void *call_from_outside(void *arg)
+{
+	struct vsubject *subject = arg;
+	struct bp_chain *chain = subject->kept[0];
+	struct bp_io_request request = { .size = sizeof(request), .op = BP_IO_FLUSH };
+	uint8_t byte;
+	struct iovec iov;
+
+	MUST(bp_chain_left(chain, BP_CHAIN_WRITE) == 0);
+	MUST(bp_chain_read(chain, &byte, 1) == 0);
+	MUST(bp_chain_write(chain, &byte, 1) == 0);
+	MUST(bp_chain_take(chain, BP_CHAIN_WRITE, 1, &iov, 1) == -EDEADLK);
+	MUST(bp_chain_skip(chain, BP_CHAIN_WRITE, 1) == -EDEADLK);
+	MUST(bp_io_submit(subject->dev, subject->io, &request) == -EDEADLK);
+	return NULL;
+}
+
+static void chains_belong_to_callbacks(void **state)
+{
+	static const char *const names[] = { "bp_chain_left", "bp_chain_read", "bp_chain_write",
+					     "bp_chain_take", "bp_chain_skip", "bp_io_submit" };
+	struct vsubject *one = &((struct vfixture *)*state)->one;
+	pthread_t thread;
+
+	one->file_fd = memfd_create("file", MFD_CLOEXEC);
+	one->engine = BP_IO_THREADS;
+	one->request = later;
+	vsubject_run(one);
+	v_fill(one);
+	v_activate_device(one, ALL_FEATURES);
+	v_offer(one, 0, 1);
+	kick(one);
+	assert_true(event_wait(&one->requests, 1));
+	pass(one);
+	log_catch(LOG_LEVEL_ERROR);
+	MUST(pthread_create(&thread, NULL, call_from_outside, one) == 0);
+	assert_true(thread_join(thread));
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		char line[160];
+
+		snprintf(line, sizeof(line), "backplane: error: one: plugin error: %s was called from a thread of",
+			 names[i]);
+		assert_int_equal(count_of_text(log_caught(), line), 1);
+	}
+	assert_int_equal(count_of_text(log_caught(), "\n"), COUNT_OF(names));
 }
 
 static void use_when_over(struct vsubject *subject, struct bp_chain *chain)
@@ -452,14 +505,23 @@ static void less_than_declared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_kick_becomes_an_interrupt),    TEST(what_was_there_before_is_found),
-		TEST(a_batch_is_one_interrupt),       TEST(no_interrupt_that_nobody_wants),
-		TEST(a_busy_driver_is_served),        TEST(a_broken_ring_is_this_devices_alone),
-		TEST(a_plugin_may_break_it),          TEST(rings_outside_of_memory),
-		TEST(other_threads_complete),         TEST(later_lives_are_not_disturbed),
-		TEST(a_chain_that_is_over_is_empty),  TEST(what_is_skipped_is_not_written),
-		TEST(kicks_during_rest_are_not_lost), TEST(config_is_told_once_a_callback),
-		TEST(the_guest_writes_config),        TEST(less_than_declared),
+		TEST(a_kick_becomes_an_interrupt),
+		TEST(what_was_there_before_is_found),
+		TEST(a_batch_is_one_interrupt),
+		TEST(no_interrupt_that_nobody_wants),
+		TEST(a_busy_driver_is_served),
+		TEST(a_broken_ring_is_this_devices_alone),
+		TEST(a_plugin_may_break_it),
+		TEST(rings_outside_of_memory),
+		TEST(other_threads_complete),
+		TEST(chains_belong_to_callbacks),
+		TEST(later_lives_are_not_disturbed),
+		TEST(a_chain_that_is_over_is_empty),
+		TEST(what_is_skipped_is_not_written),
+		TEST(kicks_during_rest_are_not_lost),
+		TEST(config_is_told_once_a_callback),
+		TEST(the_guest_writes_config),
+		TEST(less_than_declared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,8 @@ static void resets_wait_for_io(void **state)
 	set_disk(one, BP_IO_AUTO);
 	vsubject_run(one);
 	for (int life = 0; life < 50; life++) {
+		uint64_t before = event_count(&one->done);
+
 		v_activate_device(one, ALL_FEATURES);
 		for (uint16_t i = 0; i < 8; i++) {
 			set_request(one, i, 64u * i, 200, i % 2);
@@ -218,7 +220,7 @@ static void resets_wait_for_io(void **state)
 		ring_show(&one->driver);
 		kick(one);
 		if (life % 2)
-			event_wait(&one->done, event_count(&one->done) + 1);
+			assert_true(event_wait(&one->done, before + 1));
 		vdev_reset(one->device);
 		/* Whatever came of them, it is over: the guest's memory is its own again. */
 		v_clear_rings(one);

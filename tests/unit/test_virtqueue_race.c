@@ -13,12 +13,12 @@
 
 uint32_t virtqueue_unchecked;
 
-#define SIZE           16u
-#define ROUNDS         20000u /* of the device, without BP_RACE_SECONDS */
-#define CONTROL_ROUNDS 2000000u
+#define SIZE   16u
+#define ROUNDS 20000u /* of the device, and as many of the other thread, without BP_RACE_SECONDS */
 
 static struct queue_fixture fixture;
 static atomic_bool stop;
+static _Atomic(uint64_t) writes;
 
 /* ---- the guest's second vCPU ---- */
 
@@ -84,6 +84,7 @@ static void *rewrite(void *arg)
 		put_desc(RING_DESC + 16 * index, &desc);
 		desc = any_desc(&random, entry);
 		put_desc(RING_TABLE + 16 * entry, &desc);
+		atomic_fetch_add_explicit(&writes, 1, memory_order_relaxed);
 		/* Each head in its own place, now and then another one, or none at all. */
 		ring_put16(&fixture.driver, RING_AVAIL + 4 + 2 * slot,
 			   (uint16_t)(bits >> 40 & 63 ? slot : (bits >> 24) % (SIZE + 1)));
@@ -144,7 +145,7 @@ static struct counts run_device(uint64_t rounds, uint64_t ns)
 	uint64_t end = clock_now_ns() + ns;
 	struct counts counts = { 0 };
 
-	while (ns ? clock_now_ns() < end : counts.rounds < rounds) {
+	while (ns ? clock_now_ns() < end : counts.rounds < rounds || atomic_load(&writes) < rounds) {
 		struct chain *kept[SIZE], *chain;
 		bool have[SIZE] = { false };
 		size_t keeps = 0;
@@ -187,6 +188,7 @@ static struct counts race(uint64_t rounds, uint64_t ns)
 
 	queue_init(&fixture, SIZE, VIRTQUEUE_FEATURES);
 	atomic_store(&stop, false);
+	atomic_store(&writes, 0);
 	MUST(pthread_create(&thread, NULL, rewrite, NULL) == 0);
 	counts = run_device(rounds, ns);
 	atomic_store(&stop, true);
@@ -226,7 +228,7 @@ static void a_missing_check_is_found(void **state)
 			for (size_t j = 0; j < COUNT_OF(signals); j++)
 				signal(signals[j], SIG_DFL);
 			virtqueue_unchecked = 1u << rules[i];
-			race(CONTROL_ROUNDS, 0);
+			race(0, PATIENCE_S * NS_PER_S);
 			_exit(0);
 		}
 		MUST(waitpid(child, &status, 0) == child);
