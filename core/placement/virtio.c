@@ -25,9 +25,9 @@ static_assert(BP_VIRTIO_QUEUES_MAX <= VIRTIO_QUEUES_MAX && BP_VIRTIO_SIZE_MAX <=
 	      "every class fits into a transport");
 
 struct virtio_seat {
-	struct device *device;
-	struct virtio_mmio *mmio;
-	struct virtio_isr isr; /* in memory of the core; the device runs in this process */
+	struct virtio_seat_spec spec;
+	struct virtio_mmio *mmio; /* NULL: detached */
+	struct virtio_isr isr;    /* in memory of the core; the device runs in this process */
 	int call_fd;
 };
 
@@ -48,7 +48,7 @@ static int backend_activate(void *ctx, const struct virtio_activation *activatio
 			.kick_fd = activation->queues[i].kick_fd,
 			.call_fd = activation->queues[i].call_fd,
 		};
-	return vdev_activate(seat->device,
+	return vdev_activate(seat->spec.device,
 			     &(struct vdev_setup){
 				 .features = activation->features,
 				 .isr = activation->isr,
@@ -62,21 +62,21 @@ static void backend_reset(void *ctx)
 {
 	struct virtio_seat *seat = ctx;
 
-	vdev_reset(seat->device);
+	vdev_reset(seat->spec.device);
 }
 
 static void backend_config_read(void *ctx, uint32_t offset, void *buf, uint32_t bytes)
 {
 	struct virtio_seat *seat = ctx;
 
-	vdev_config_read(seat->device, offset, buf, bytes);
+	vdev_config_read(seat->spec.device, offset, buf, bytes);
 }
 
 static void backend_config_write(void *ctx, uint32_t offset, const void *buf, uint32_t bytes)
 {
 	struct virtio_seat *seat = ctx;
 
-	vdev_config_write(seat->device, offset, buf, bytes);
+	vdev_config_write(seat->spec.device, offset, buf, bytes);
 }
 
 static const struct virtio_backend_ops backend_ops = {
@@ -104,13 +104,12 @@ static void notice_config_changed(void *ctx)
 
 /* ---- seats ---- */
 
-int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **ret, struct err *err)
+int virtio_seat_attach(struct virtio_seat *seat, struct err *err)
 {
-	struct virtio_seat *seat = calloc(1, sizeof(*seat));
-	struct vdev_offer offer = vdev_offer(spec->device);
+	struct vdev_offer offer = vdev_offer(seat->spec.device);
 	struct virtio_mmio_spec mmio = {
 		.device = {
-			.name = device_id(spec->device),
+			.name = device_id(seat->spec.device),
 			.backend = {
 				.ops = &backend_ops,
 				.ctx = seat,
@@ -120,48 +119,60 @@ int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **re
 				.config_bytes = offer.config_bytes,
 				.queue_count = offer.queue_count,
 			},
+			.isr = &seat->isr,
+			.call_fd = seat->call_fd,
 		},
-		.bus = spec->bus,
-		.base = spec->base,
+		.bus = seat->spec.bus,
+		.base = seat->spec.base,
 		.ioeventfd = machine_ioeventfd,
-		.ioeventfd_ctx = spec->machine,
+		.ioeventfd_ctx = seat->spec.machine,
 	};
+	int r;
+
+	for (uint32_t i = 0; i < offer.queue_count; i++)
+		mmio.device.backend.queue_sizes[i] = offer.queue_size;
+	r = virtio_mmio_new(&mmio, &seat->mmio, err);
+	if (r < 0)
+		return r;
+	vdev_attach(seat->spec.device, &(struct vdev_transport){
+					   .needs_reset = notice_needs_reset,
+					   .config_changed = notice_config_changed,
+					   .ctx = seat,
+				       });
+	return 0;
+}
+
+void virtio_seat_detach(struct virtio_seat *seat)
+{
+	vdev_attach(seat->spec.device, NULL);
+	virtio_mmio_free(seat->mmio);
+	seat->mmio = NULL;
+}
+
+int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **ret, struct err *err)
+{
+	struct virtio_seat *seat = calloc(1, sizeof(*seat));
 	int r;
 
 	if (!seat)
 		return err_sys(err, -ENOMEM, "virtio");
-	seat->device = spec->device;
+	seat->spec = *spec;
 	seat->call_fd = machine_irq_fd(spec->machine, spec->line, err);
-	if (seat->call_fd < 0) {
-		r = seat->call_fd;
-		goto fail;
+	r = seat->call_fd < 0 ? seat->call_fd : virtio_seat_attach(seat, err);
+	if (r < 0) {
+		fd_close(seat->call_fd);
+		free(seat);
+		return r;
 	}
-	for (uint32_t i = 0; i < offer.queue_count; i++)
-		mmio.device.backend.queue_sizes[i] = offer.queue_size;
-	mmio.device.isr = &seat->isr;
-	mmio.device.call_fd = seat->call_fd;
-	r = virtio_mmio_new(&mmio, &seat->mmio, err);
-	if (r < 0)
-		goto fail;
-	vdev_attach(spec->device, &(struct vdev_transport){
-				      .needs_reset = notice_needs_reset,
-				      .config_changed = notice_config_changed,
-				      .ctx = seat,
-				  });
 	*ret = seat;
 	return 0;
-fail:
-	fd_close(seat->call_fd);
-	free(seat);
-	return r;
 }
 
 void virtio_seat_free(struct virtio_seat *seat)
 {
 	if (!seat)
 		return;
-	vdev_attach(seat->device, NULL);
-	virtio_mmio_free(seat->mmio);
+	virtio_seat_detach(seat);
 	fd_close(seat->call_fd);
 	free(seat);
 }

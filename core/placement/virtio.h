@@ -26,12 +26,19 @@ struct virtio_seat_spec {
 
 /*
  * Gives a device its seat in the machine: an interrupt eventfd on its line, a transport on the bus, ioeventfds for the queues. The
- * seat ends before the device and the machine do. When the VM behind the machine is made anew, its seats are ended before and made
- * again after. -errno with one line; nothing is left behind then.
+ * seat ends before the device and the machine do. -errno with one line; nothing is left behind then.
  */
 int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **ret, struct err *err);
 
-/* Resets the device and takes the transport off the bus. Outside of an access. NULL is fine. */
+/* Detaches and frees it. NULL is fine. */
 void virtio_seat_free(struct virtio_seat *seat);
+
+/*
+ * For a machine whose VM is made anew, while no vCPU runs: detach before (resets the device, takes the transport off the bus and its
+ * ioeventfds out of KVM; nothing if it is detached), attach after (a transport as new). The interrupt's eventfd stays. An attach that
+ * fails, with -errno and one line, leaves the seat detached.
+ */
+void virtio_seat_detach(struct virtio_seat *seat);
+int virtio_seat_attach(struct virtio_seat *seat, struct err *err);
 
 #endif
