@@ -310,6 +310,40 @@ static void forbidden_by_the_host(void **state)
 	    refused_with(IO_THREAD_POOL, SYS_eventfd2, EMFILE, "threads: cannot make an eventfd: Too many open files"));
 }
 
+/* In a process of its own: a kernel that takes no requests any more, for lack of memory. All of them are done all the same. */
+static bool done_without(enum io_kind kind, unsigned int number, unsigned int error)
+{
+	pid_t child = fork();
+	int status;
+
+	MUST(child >= 0);
+	if (child == 0) {
+		static struct io_user user;
+
+		user.kind = kind;
+		user.fd = io_temp_file(O_RDWR);
+		MUST(io_user_open(&user, user.fd) == 0);
+		forbid(number, error);
+		queue_writes(&user);
+		MUST(io_engine_submit(user.engine));
+		MUST(io_engine_reap(user.engine) == DEPTH);
+		for (size_t i = 0; i < DEPTH; i++)
+			MUST(user.calls[i] == 1 && user.requests[i].result == BLOCK);
+		MUST(io_rw(&user, IO_READV, blocks[0], BLOCK, 5 * BLOCK) == BLOCK && blocks[0][0] == 6);
+		_exit(0);
+	}
+	MUST(waitpid(child, &status, 0) == child);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void kernel_takes_none(void **state)
+{
+	(void)state;
+	assert_true(done_without(IO_URING, SYS_io_uring_enter, EAGAIN));
+	assert_true(done_without(IO_URING, SYS_io_uring_enter, ENOMEM));
+	assert_true(done_without(IO_AIO, SYS_io_submit, EAGAIN));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +357,7 @@ int main(void)
 		EACH_KIND(engines_that_cannot_be),
 		EACH_KIND(greatest_depth),
 		cmocka_unit_test(forbidden_by_the_host),
+		cmocka_unit_test(kernel_takes_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
