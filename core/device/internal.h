@@ -271,12 +271,12 @@ int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *
 int host_virtio_offer(struct bp_dev *dev, uint64_t features, uint32_t queues);
 int host_virtio_config_write(struct bp_dev *dev, uint32_t offset, const void *buf, uint32_t bytes);
 int host_virtio_config_read(struct bp_dev *dev, uint32_t offset, void *buf, uint32_t bytes);
-uint64_t host_chain_left(struct bp_chain *chain, uint32_t side);
-size_t host_chain_read(struct bp_chain *chain, void *buf, size_t bytes);
-size_t host_chain_write(struct bp_chain *chain, const void *buf, size_t bytes);
-int host_chain_skip(struct bp_chain *chain, uint32_t side, uint64_t bytes);
-int host_chain_take(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
-void host_chain_complete(struct bp_chain *chain);
+uint64_t host_chain_left(struct bp_chain *handle, uint32_t side);
+size_t host_chain_read(struct bp_chain *handle, void *buf, size_t bytes);
+size_t host_chain_write(struct bp_chain *handle, const void *buf, size_t bytes);
+int host_chain_skip(struct bp_chain *handle, uint32_t side, uint64_t bytes);
+int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+void host_chain_complete(struct bp_chain *handle);
 int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
 int host_io_submit(struct bp_io *io, const struct bp_io_request *request);
 

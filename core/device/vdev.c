@@ -201,10 +201,10 @@ static void give_back_later(struct device *device, struct chain *chain)
 		fd_event_signal(device->loop.wake_fd);
 }
 
-void host_chain_complete(struct bp_chain *bp)
+void host_chain_complete(struct bp_chain *handle)
 {
-	struct chain *chain = chain_of(bp);
-	struct device *device = device_of(bp->dev);
+	struct chain *chain = chain_of(handle);
+	struct device *device = device_of(handle->dev);
 
 	if (!chain_claim(chain)) {
 		device_log(device, LOG_LEVEL_ERROR, "plugin error: bp_chain_complete was called twice for a chain");

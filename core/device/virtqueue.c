@@ -81,6 +81,7 @@ static uint16_t load16(const uint8_t *ring, size_t offset)
 	return __atomic_load_n((const uint16_t *)(const void *)(ring + offset), __ATOMIC_RELAXED);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through the cast */
 static void store16(uint8_t *ring, size_t offset, uint16_t value)
 {
 	__atomic_store_n((uint16_t *)(void *)(ring + offset), value, __ATOMIC_RELAXED);

@@ -12,7 +12,7 @@
 static void a_kick_becomes_an_interrupt(void **state)
 {
 	struct vsubject *one = &((struct vfixture *)*state)->one;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	vsubject_run(one);
 	v_fill(one);
@@ -82,7 +82,7 @@ static void no_interrupt_that_nobody_wants(void **state)
 static void a_busy_driver_is_served(void **state)
 {
 	struct vsubject *one = &((struct vfixture *)*state)->one;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	vsubject_run(one);
 	v_fill(one);
@@ -234,7 +234,7 @@ static void other_threads_complete(void **state)
 static void later_lives_are_not_disturbed(void **state)
 {
 	struct vsubject *one = &((struct vfixture *)*state)->one;
-	struct bp_chain *old[QUEUE_SIZE];
+	struct bp_chain *old[8] = { NULL };
 
 	vsubject_run(one);
 	v_fill(one);
@@ -245,7 +245,8 @@ static void later_lives_are_not_disturbed(void **state)
 		kick(one);
 		assert_true(event_wait(&one->requests, (uint64_t)life * 8));
 		pass(one);
-		memcpy(old, one->kept, sizeof(old[0]) * 8);
+		for (size_t i = 0; i < 8; i++)
+			old[i] = one->kept[i];
 		vdev_reset(one->device);
 		assert_int_equal(event_count(&one->resets), life);
 		v_clear_rings(one);
@@ -265,7 +266,7 @@ static void later_lives_are_not_disturbed(void **state)
 	pass(one);
 	assert_int_equal(ring_used_idx(&one->driver), 8);
 	for (uint16_t i = 0; i < 8; i++) {
-		uint32_t id, len;
+		uint32_t id = 0, len = 0;
 
 		assert_true(ring_used(&one->driver, &id, &len));
 		assert_true(id < 8);
@@ -366,7 +367,7 @@ static void skip_some(struct vsubject *subject, struct bp_chain *chain)
 static void what_is_skipped_is_not_written(void **state)
 {
 	struct vsubject *one = &((struct vfixture *)*state)->one;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	vsubject_run(one);
 	v_fill(one);

@@ -115,7 +115,7 @@ static void set_request(struct vsubject *subject, uint16_t index, uint64_t offse
 
 static uint32_t used_len(struct vsubject *subject)
 {
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	assert_true(ring_used(&subject->driver, &id, &len));
 	return len;

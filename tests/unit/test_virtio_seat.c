@@ -45,18 +45,18 @@ struct machine {
 	int error;         /* what the next one fails with */
 };
 
-static struct machine machine;
+static struct machine own;
 static struct vsubject *line_of[2]; /* whose call_fd an interrupt line signals */
 
-int machine_irq_fd(struct machine *of, uint32_t gsi, struct err *err)
+int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err)
 {
-	(void)of, (void)err;
+	(void)machine, (void)err;
 	return dup(line_of[gsi]->call_fd);
 }
 
-int machine_ioeventfd(void *of, const struct machine_ioeventfd *event, bool add, struct err *err)
+int machine_ioeventfd(void *machine_ptr, const struct machine_ioeventfd *event, bool add, struct err *err)
 {
-	struct machine *registry = of;
+	struct machine *registry = machine_ptr;
 
 	(void)event;
 	if (add && registry->error)
@@ -68,8 +68,8 @@ int machine_ioeventfd(void *of, const struct machine_ioeventfd *event, bool add,
 /* ---- the guest ---- */
 
 struct seats {
-	struct bus *bus;
 	struct bus_reader reader;
+	struct bus *bus;
 	struct virtio_seat *seat[2];
 };
 
@@ -142,7 +142,7 @@ static struct virtio_seat_spec seat_spec(struct vsubject *subject, unsigned int 
 {
 	return (struct virtio_seat_spec){
 		.device = subject->device,
-		.machine = &machine,
+		.machine = &own,
 		.bus = seats.bus,
 		.base = BASE(index),
 		.line = index,
@@ -168,7 +168,7 @@ static void take_seats(struct vfixture *fixture)
 
 static int seats_setup(void **state)
 {
-	machine = (struct machine){ .error = 0 };
+	own = (struct machine){ .error = 0 };
 	memset(&seats, 0, sizeof(seats));
 	MUST(bus_new(&seats.bus) == 0 && bus_reader_add(seats.bus, &seats.reader) == 0);
 	return vsetup(state);
@@ -178,7 +178,7 @@ static int seats_teardown(void **state)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		virtio_seat_free(seats.seat[i]);
-	MUST(machine.ioeventfds == 0);
+	MUST(own.ioeventfds == 0);
 	vteardown(state);
 	bus_reader_remove(&seats.reader);
 	bus_free(seats.bus);
@@ -208,7 +208,7 @@ static void a_request_goes_all_the_way(void **state)
 {
 	struct vfixture *fixture = *state;
 	struct vsubject *one = &fixture->one;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	take_seats(fixture);
 	assert_int_equal(drive(0, RING_USED), STATUS_RUNNING);
@@ -309,7 +309,7 @@ static void a_seat_is_left_and_taken_again(void **state)
 	size_t before;
 
 	take_seats(fixture);
-	before = machine.ioeventfds;
+	before = own.ioeventfds;
 	assert_true(before >= 2 * QUEUES);
 	for (int life = 1; life <= 3; life++) {
 		v_clear_rings(one);
@@ -319,15 +319,15 @@ static void a_seat_is_left_and_taken_again(void **state)
 		assert_true(wait_used(one, 1));
 		virtio_seat_detach(seats.seat[0]);
 		assert_int_equal(event_count(&one->resets), life);
-		assert_int_equal(machine.ioeventfds, before - QUEUES);
+		assert_int_equal(own.ioeventfds, before - QUEUES);
 		assert_int_equal(get(0, REG_MAGIC), UINT32_MAX);
 		/* The first try fails, and changes nothing. */
-		machine.error = -ENOSPC;
+		own.error = -ENOSPC;
 		assert_int_equal(virtio_seat_attach(seats.seat[0], &one->err), -ENOSPC);
-		machine.error = 0;
+		own.error = 0;
 		assert_int_equal(get(0, REG_MAGIC), UINT32_MAX);
 		assert_int_equal(virtio_seat_attach(seats.seat[0], &one->err), 0);
-		assert_int_equal(machine.ioeventfds, before);
+		assert_int_equal(own.ioeventfds, before);
 		assert_int_equal(get(0, REG_STATUS), 0);
 	}
 	virtio_seat_detach(seats.seat[0]);
@@ -345,7 +345,7 @@ static void what_fails_leaves_nothing_behind(void **state)
 	start_device(&fixture->one);
 	spec = seat_spec(&fixture->one, 0);
 	fds = count_fds();
-	machine.error = -ENOSPC;
+	own.error = -ENOSPC;
 	assert_int_equal(virtio_seat_new(&spec, &seat, &fixture->one.err), -ENOSPC);
 	assert_null(seat);
 	assert_int_equal(count_fds(), fds);

@@ -195,7 +195,7 @@ static void cursors_go_through_pieces(void **state)
 static void completions_come_in_any_order(void **state)
 {
 	struct chain *first, *second;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	(void)state;
 	with(SIZE, 0);
@@ -225,7 +225,7 @@ static void indices_wrap(void **state)
 {
 	(void)state;
 	for (uint16_t size = 1; size <= 1024; size = (uint16_t)(size * 4)) {
-		uint32_t id, len;
+		uint32_t id = 0, len = 0;
 
 		with(size, 0);
 		set(0, RING_DATA, 16, RING_F_WRITE);
