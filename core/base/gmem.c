@@ -21,6 +21,21 @@ void *gmem_slice(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 	return NULL;
 }
 
+void *gmem_run(const struct gmem *mem, uint64_t gpa, uint64_t *ret_bytes)
+{
+	for (size_t i = 0; i < mem->count; i++) {
+		const struct gmem_region *region = &mem->regions[i];
+		/* An address below the region wraps to a huge offset. */
+		uint64_t offset = gpa - region->gpa;
+
+		if (offset < region->bytes) {
+			*ret_bytes = region->bytes - offset;
+			return region->host + offset;
+		}
+	}
+	return NULL;
+}
+
 int gmem_read(const struct gmem *mem, uint64_t gpa, void *buf, size_t bytes)
 {
 	const void *src = gmem_slice(mem, gpa, bytes);

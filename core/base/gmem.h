@@ -28,6 +28,9 @@ struct gmem {
 /* A pointer to [gpa, gpa + bytes), which must lie in one region. NULL if any byte is outside RAM, or if bytes is 0. */
 void *gmem_slice(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
 
+/* A pointer to `gpa`, and in *ret_bytes how many bytes follow in the same region, at least 1. NULL outside of RAM. */
+void *gmem_run(const struct gmem *mem, uint64_t gpa, uint64_t *ret_bytes);
+
 /* 0, or -EFAULT if any byte is outside RAM: nothing has been copied then. Zero bytes at any address are fine. */
 int gmem_read(const struct gmem *mem, uint64_t gpa, void *buf, size_t bytes);
 int gmem_write(const struct gmem *mem, uint64_t gpa, const void *buf, size_t bytes);

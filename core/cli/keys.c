@@ -146,6 +146,10 @@ static int print_scdoc(const struct schema *schema, unsigned int tabs)
 
 int keys_print(const struct schema *schema, enum cli_format format, struct err *err)
 {
+	if (!schema->count) {
+		printf(format == CLI_TEXT ? "  no keys of its own\n" : "No keys of its own.\n\n");
+		return 0;
+	}
 	if (format == CLI_TEXT) {
 		printf("  keys:\n");
 		print_text(schema, 4);

@@ -65,6 +65,9 @@ static void print_resources(const struct class_decl *decl)
 		printf("  %s range of %" PRIu64 " bytes%s%s\n", decl->ranges[i].space == BP_PIO ? "port" : "memory",
 		       decl->ranges[i].length, decl->ranges[i].base_param ? " at " : "",
 		       decl->ranges[i].base_param ? decl->ranges[i].base_param : "");
+	if (decl->virtio.id)
+		printf("  virtio device of type %" PRIu32 ", %" PRIu32 " queue%s\n", decl->virtio.id,
+		       decl->virtio.queue_count, decl->virtio.queue_count > 1 ? "s at most" : "");
 	if (decl->irq_count)
 		printf("  %zu interrupt%s\n", decl->irq_count, decl->irq_count > 1 ? "s" : "");
 }

@@ -7,14 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUMMARY_MAX     200
-#define COMPATIBLE_MAX  127
-#define FACTS_ALL       (BP_FACT_I8042 | BP_FACT_VGA | BP_FACT_RTC)
-#define WIDTHS_ALL      (BP_W8 | BP_W16 | BP_W32 | BP_W64)
+#define SUMMARY_MAX       200
+#define COMPATIBLE_MAX    127
+#define FACTS_ALL         (BP_FACT_I8042 | BP_FACT_VGA | BP_FACT_RTC)
+#define WIDTHS_ALL        (BP_W8 | BP_W16 | BP_W32 | BP_W64)
 
 /* The head of the table up to the first field that a class of ABI 0.1 cannot lack. */
-#define CLASS_BYTES_MIN (offsetof(struct bp_device_class, destroy) + sizeof(void (*)(void *)))
-#define STRIDE_MAX      4096u
+#define CLASS_BYTES_MIN   (offsetof(struct bp_device_class, destroy) + sizeof(void (*)(void *)))
+#define VIRTIO_BYTES_MIN  (offsetof(struct bp_virtio_class, request) + sizeof(void (*)(void *, struct bp_chain *)))
+#define STRIDE_MAX        4096u
+
+#define VIRTIO_ID_MAX     63u
+#define VIRTIO_QUEUE_SIZE 256u /* unless the class says otherwise */
+#define VIRTIO_SCRATCH    4096u
+/* Bits of the device type: the others are the host's (VIRTIO 1.2, 2.2). */
+#define VIRTIO_FEATURES   (UINT64_C(0xffffff) | UINT64_C(0x3fff) << 50)
 
 char *class_copy_text(const char *text, size_t max)
 {
@@ -156,6 +163,57 @@ static int check_callbacks(const struct bp_device_class *table, const struct cla
 	return 0;
 }
 
+static int virtio_fail(const struct class_decl *decl, const char *what, struct err *err)
+{
+	return err_set(err, -EINVAL, "class \"%s\": its virtio class has %s", decl->name, what);
+}
+
+static int copy_virtio(const void *table, struct plugin_class *class, struct err *err)
+{
+	struct class_decl *decl = &class->decl;
+	const struct bp_device_class *device = &class->callbacks;
+	struct bp_virtio_class *virtio = &class->virtio;
+	uint32_t bytes;
+
+	if (!table)
+		return 0;
+	memcpy(&bytes, table, sizeof(bytes));
+	if (bytes < VIRTIO_BYTES_MIN)
+		return virtio_fail(decl, "a table that is too small", err);
+	memcpy(virtio, table, bytes < sizeof(*virtio) ? bytes : sizeof(*virtio));
+	if (!virtio->queue_size)
+		virtio->queue_size = VIRTIO_QUEUE_SIZE;
+	if (!virtio->id || virtio->id > VIRTIO_ID_MAX)
+		return virtio_fail(decl, "an id that no device type can have", err);
+	if (!virtio->queue_count || virtio->queue_count > BP_VIRTIO_QUEUES_MAX)
+		return virtio_fail(decl, "no queues or too many", err);
+	if (virtio->queue_size > BP_VIRTIO_SIZE_MAX || (virtio->queue_size & (virtio->queue_size - 1)))
+		return virtio_fail(decl, "queues of a size that is too large or no power of two", err);
+	if (virtio->config_bytes > BP_VIRTIO_CONFIG_MAX)
+		return virtio_fail(decl, "too large a configuration space", err);
+	if (virtio->scratch_bytes > VIRTIO_SCRATCH)
+		return virtio_fail(decl, "too much scratch", err);
+	if (virtio->features & ~VIRTIO_FEATURES)
+		return virtio_fail(decl, "features that are not its device type's", err);
+	if (!virtio->request)
+		return virtio_fail(decl, "no callback \"request\"", err);
+	if (decl->range_count || decl->irq_count || decl->hid || decl->compatible || device->access)
+		return err_set(
+		    err, -EINVAL,
+		    "class \"%s\" is a virtio class and has ranges, irqs, hid, compatible or access, which are "
+		    "the host's business then",
+		    decl->name);
+	decl->virtio = (struct class_virtio){
+		.id = virtio->id,
+		.queue_count = virtio->queue_count,
+		.queue_size = virtio->queue_size,
+		.config_bytes = virtio->config_bytes,
+		.scratch_bytes = virtio->scratch_bytes,
+		.features = virtio->features,
+	};
+	return 0;
+}
+
 void class_free(struct plugin_class *class)
 {
 	struct class_decl *decl = &class->decl;
@@ -203,6 +261,11 @@ int class_copy(const void *table, struct plugin_class *ret, struct err *err)
 	r = check_callbacks(&class.callbacks, &class.decl, err);
 	if (r < 0)
 		goto fail;
+	r = copy_virtio(class.callbacks.virtio, &class, err);
+	if (r < 0)
+		goto fail;
+	/* From here on the copy is looked at. */
+	class.callbacks.virtio = NULL;
 	*ret = class;
 	return 0;
 fail:

@@ -35,7 +35,7 @@ struct device_context device_enter_main(struct device *device, const char *callb
 {
 	struct device_context before = device_context;
 
-	device_context = (struct device_context){ device, callback, DEVICE_TAG_MAIN };
+	device_context = (struct device_context){ .device = device, .callback = callback, .tag = DEVICE_TAG_MAIN };
 	return before;
 }
 
@@ -47,17 +47,18 @@ void device_leave_main(struct device_context before)
 uint64_t device_enter(struct device *device, const char *callback)
 {
 	lock_take(&device->lock);
-	device_context = (struct device_context){ device, callback, DEVICE_TAG_DEV };
+	/* `lap` is 0: whoever sets it has leave_settling() put it back. */
+	device_context.device = device;
+	device_context.callback = callback;
+	device_context.tag = DEVICE_TAG_DEV;
 	return clock_ticks();
 }
 
-/* Gives the lock, and looks how long the callback took. Out of the way of those that are quick. */
-static __attribute__((cold, noinline)) void leave_late(struct device *device, uint64_t ticks)
+/* Out of the way of callbacks that do not take long. */
+static __attribute__((cold, noinline)) void look_closer(struct device *device, const char *callback, uint64_t ticks)
 {
-	const char *callback = device_context.callback;
 	uint64_t ns = clock_now_ns() - epoch.ns, all_ticks = clock_ticks() - epoch.ticks, took_ns;
 
-	lock_give(&device->lock);
 	if (!all_ticks)
 		return;
 	took_ns = (uint64_t)((__uint128_t)ticks * ns / all_ticks);
@@ -66,10 +67,60 @@ static __attribute__((cold, noinline)) void leave_late(struct device *device, ui
 			   "%s took %" PRIu64 " ms; a callback must not block", callback, took_ns / NS_PER_MS);
 }
 
+/* Gives the lock, and looks how long the callback took. */
+static __attribute__((cold, noinline)) void leave_late(struct device *device, uint64_t ticks)
+{
+	const char *callback = device_context.callback;
+
+	lock_give(&device->lock);
+	look_closer(device, callback, ticks);
+}
+
+void device_lap(struct device *device)
+{
+	uint64_t now = clock_ticks(), since = device_context.lap;
+
+	device_context.lap = now;
+	device->settle = true;
+	if (since && now - since >= QUICK_TICKS)
+		look_closer(device, device_context.callback, now - since);
+}
+
+/* What was started in the callback begins, what was finished in it is told. */
+static void settle(struct device *device)
+{
+	/* io first: what it completes at once is published with the rest. */
+	device->settle = false;
+	device_io_settle(device);
+	if (device->vdev)
+		vdev_settle(device);
+	device->settle = false;
+}
+
+/* The end of a callback that has left something to do, or that had parts. */
+static __attribute__((noinline)) void leave_settling(struct device *device, uint64_t since)
+{
+	uint64_t ticks;
+
+	settle(device);
+	ticks = clock_ticks() - (device_context.lap ? device_context.lap : since);
+	device_context.lap = 0;
+	device_context.device = NULL;
+	if (ticks >= QUICK_TICKS)
+		leave_late(device, ticks);
+	else
+		lock_give(&device->lock);
+}
+
 void device_leave(struct device *device, uint64_t since)
 {
-	uint64_t ticks = clock_ticks() - since;
+	uint64_t ticks;
 
+	if (device->settle) {
+		leave_settling(device, since);
+		return;
+	}
+	ticks = clock_ticks() - since;
 	/* The rest says nothing without a device, but for the name, for a closer look. */
 	device_context.device = NULL;
 	if (ticks >= QUICK_TICKS)
@@ -89,6 +140,16 @@ bool device_on_tag(struct device *device, bool main, bool dev, const char *funct
 		   context->device == device ? context->callback
 					     : "a thread of the plugin's own or for another device");
 	return false;
+}
+
+void device_broken(struct device *device, const char *what)
+{
+	if (device->broken)
+		return;
+	device_log(device, LOG_LEVEL_WARN, "the guest's driver broke the device: %s; it is off until it is reset",
+		   what);
+	device->broken = true;
+	device->settle = true;
 }
 
 void device_log(struct device *device, enum log_level level, const char *format, ...)
@@ -186,7 +247,9 @@ static void dismantle(struct device *device)
 {
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		stream_free(device->streams[i]);
+	device_io_free(device);
 	device_cfg_close(device);
+	vdev_free(device);
 	device_metrics_free(device);
 	device_jobs_stop(device);
 	device_jobs_destroy(&device->jobs);
@@ -220,12 +283,23 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 		r = err_sys(err, r < 0 ? r : -ENOMEM, "cannot create the device");
 		goto fail;
 	}
+	r = device->class->decl.virtio.id ? vdev_new(device) : 0;
+	if (r < 0) {
+		err_sys(err, r, "cannot create the device");
+		goto fail;
+	}
 	r = claim_declared(device, spec->bases, err);
 	if (r < 0)
 		goto fail;
 	r = create(device, err);
 	if (r < 0)
 		goto fail;
+	r = device->vdev ? vdev_make_queues(device) : 0;
+	if (r < 0) {
+		err_sys(err, r, "cannot create the device");
+		destroy(device);
+		goto fail;
+	}
 	device->state = DEVICE_CREATED;
 	*ret = device;
 	return 0;
@@ -293,6 +367,7 @@ void device_stop(struct device *device)
 	lock_take(&device->lock);
 	ran = device->state == DEVICE_RUNNING || device->state == DEVICE_QUIET;
 	device->state = DEVICE_STOPPED;
+	device_io_end(device);
 	lock_give(&device->lock);
 	if (ran && device->class->callbacks.stop) {
 		struct device_context before = device_enter_main(device, "stop");
@@ -325,13 +400,21 @@ int device_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, b
 	return r;
 }
 
+void device_reset_entered(struct device *device)
+{
+	device_io_end(device);
+	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED || device->state == DEVICE_QUIET)
+		device->class->callbacks.reset(device->self);
+	/* Behind the plugin's reset, in which it may still give chains back. */
+	if (device->vdev)
+		vdev_close(device);
+	device->broken = false;
+}
+
 void device_reset(struct device *device)
 {
 	uint64_t since = device_enter(device, "reset");
 
-	if (device->state == DEVICE_RUNNING || device->state == DEVICE_CREATED || device->state == DEVICE_QUIET) {
-		device->class->callbacks.reset(device->self);
-		device->broken = false;
-	}
+	device_reset_entered(device);
 	device_leave(device, since);
 }

@@ -35,10 +35,7 @@ static void host_broken(struct bp_dev *dev, const char *text)
 
 	if (!device_on_tag(device, false, true, "bp_broken"))
 		return;
-	if (!device->broken)
-		device_log(device, LOG_LEVEL_WARN,
-			   "the guest's driver broke the device: %s; it is off until it is reset", text);
-	device->broken = true;
+	device_broken(device, text);
 }
 
 static uint64_t host_clock_ns(struct bp_dev *dev)
@@ -179,6 +176,17 @@ const struct bp_host device_host = {
 	.event = host_event,
 	.clock = host_clock,
 	.stream_size = host_stream_size,
+	.virtio_offer = host_virtio_offer,
+	.virtio_config_write = host_virtio_config_write,
+	.virtio_config_read = host_virtio_config_read,
+	.chain_left = host_chain_left,
+	.chain_read = host_chain_read,
+	.chain_write = host_chain_write,
+	.chain_take = host_chain_take,
+	.chain_skip = host_chain_skip,
+	.chain_complete = host_chain_complete,
+	.io_open = host_io_open,
+	.io_submit = host_io_submit,
 	.job = host_job,
 	.metric = host_metric,
 	.put_uint = host_put_uint,

@@ -11,19 +11,23 @@
 
 #include <backplane/host.h>
 #include <backplane/stream.h>
+#include <backplane/virtio.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define DEVICE_RANGES_MAX    16
-#define DEVICE_SOURCES_MAX   64
+#define DEVICE_RANGES_MAX     16
+/* A plugin may wait for 64 descriptors, its streams' among them; the rest is for queues and engines. */
+#define DEVICE_PLUGIN_SOURCES 64
+#define DEVICE_IOS_MAX        8
+#define DEVICE_SOURCES_MAX    (DEVICE_PLUGIN_SOURCES + BP_VIRTIO_QUEUES_MAX + DEVICE_IOS_MAX)
 /* A plugin may have 64; the rest is for its streams. */
-#define DEVICE_PLUGIN_TIMERS 64
-#define DEVICE_TIMERS_MAX    72
-#define DEVICE_PINS_MAX      256
-#define DEVICE_STREAMS_MAX   8
-#define DEVICE_JOBS_MAX      64
-#define DEVICE_METRICS_MAX   64
+#define DEVICE_PLUGIN_TIMERS  64
+#define DEVICE_TIMERS_MAX     72
+#define DEVICE_PINS_MAX       256
+#define DEVICE_STREAMS_MAX    8
+#define DEVICE_JOBS_MAX       64
+#define DEVICE_METRICS_MAX    64
 
 enum device_state { DEVICE_NEW, DEVICE_CREATED, DEVICE_RUNNING, DEVICE_QUIET, DEVICE_STOPPED };
 
@@ -33,6 +37,7 @@ struct device_context {
 	struct device *device;
 	const char *callback;
 	enum device_tag tag;
+	uint64_t lap; /* when the part of the callback began that is being timed, if it has parts */
 };
 extern _Thread_local struct device_context device_context;
 
@@ -118,11 +123,14 @@ struct device {
 	struct lock lock;
 	enum device_state state; /* under lock */
 	bool broken;             /* under lock */
+	bool settle;             /* under lock: something is to be done at the end of the callback */
 	void *self;              /* the plugin's */
 	struct device_range ranges[DEVICE_RANGES_MAX];
 	int irq_fds[CLASS_IRQS_MAX];
 	struct device_cfg *cfgs;
 	struct device_loop loop;
+	struct bp_io *ios[DEVICE_IOS_MAX]; /* the first of them; the rest NULL */
+	struct vdev *vdev;                 /* NULL: no virtio device */
 	struct device_jobs jobs;
 	size_t metric_count;
 	struct device_metric metrics[DEVICE_METRICS_MAX];
@@ -148,9 +156,19 @@ static inline struct device *device_of(struct bp_dev *dev)
 struct device_context device_enter_main(struct device *device, const char *callback);
 void device_leave_main(struct device_context before);
 
-/* Takes the lock and enters plugin code on [dev]. Leaving looks how long it took. The value goes from one to the other. */
+/* Takes the lock and enters plugin code on [dev]. Leaving settles what the callback has left to do, and looks how long it took.
+ * The value goes from one to the other. */
 uint64_t device_enter(struct device *device, const char *callback);
 void device_leave(struct device *device, uint64_t since);
+
+/* One of several calls into the plugin has returned: looks how long that one took. */
+void device_lap(struct device *device);
+
+/* What device_reset() does once it has entered. */
+void device_reset_entered(struct device *device);
+
+/* The guest's driver did `what`: nothing of the device works until its reset. Said once. */
+void device_broken(struct device *device, const char *what);
 
 /* Whether the calling thread is inside of this device's code on one of the allowed tags; if not, the breach is logged. */
 bool device_on_tag(struct device *device, bool main, bool dev, const char *function);
@@ -168,8 +186,16 @@ void device_loop_stop(struct device *device);
 int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what);
 int loop_fd_set(struct device *device, int fd, uint32_t events);
 int loop_fd_del(struct device *device, int fd);
+/* The same for one of the runtime's own descriptors, which is waited for until it is readable, or if `edge` for each time that it
+ * becomes so again: an eventfd need not be read then. */
+int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what);
+/* Whether the calling thread is the device's. */
+bool loop_is_current(const struct device *device);
 int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
+/* Under the lock, when a device is no longer at rest: timers that are due and descriptors that are ready are told, whether the loop has
+ * passed them over meanwhile or not. */
+void loop_look_again(struct device *device);
 /* Calls device_jobs_tell() whenever `fd` is signalled. 0 or -errno. */
 int loop_jobs_watch(struct device *device, int fd);
 
@@ -188,6 +214,35 @@ void device_metrics_free(struct device *device);
 
 /* stream.c. The descriptors are borrowed from the values. NULL without memory. */
 struct bp_stream *stream_new(struct device *device, const struct value *value);
+/* vdev.c. vdev_new before create, vdev_make_queues after it; vdev_free also after a failure of these. */
+int vdev_new(struct device *device);
+int vdev_make_queues(struct device *device);
+void vdev_free(struct device *device);
+/* Publishes, interrupts, notices. */
+void vdev_settle(struct device *device);
+/* Takes what other threads have completed. Nothing if it is no virtio device. */
+void vdev_woken(struct device *device);
+/* The device's loop is back: what came meanwhile is looked at. */
+void vdev_resume(struct device *device);
+/* Ends the life of all queues. */
+void vdev_close(struct device *device);
+/* Whether the plugin still has the chain, and the guest still waits for it. */
+struct chain;
+bool vdev_chain_live(const struct device *device, struct chain *chain);
+
+/* device_io.c. Submits what was queued, or wakes the loop to do it. */
+void device_io_settle(struct device *device);
+/* On the loop: whether something is to be submitted. */
+void device_io_woken(struct device *device);
+/* [any] Whether device_io_reap() would find something; may be wrong for a moment. */
+bool device_io_ready(const struct device *device);
+void device_io_reap(struct device *device);
+/* Waits for all that is under way, and tells the plugin, also of what it submits meanwhile. Under the lock, entered. */
+void device_io_finish(struct device *device);
+/* Waits for all that is under way; no plugin is told of it. */
+void device_io_end(struct device *device);
+void device_io_free(struct device *device);
+
 void stream_free(struct bp_stream *stream);
 /* The device runs now: input that no event will announce is announced. Under the lock. */
 void stream_start(struct bp_stream *stream);
@@ -219,6 +274,17 @@ int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_f
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
 int host_stream_size(struct bp_dev *dev, struct bp_stream *stream, uint32_t *ret_columns, uint32_t *ret_rows);
 int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *buf, size_t bytes);
+int host_virtio_offer(struct bp_dev *dev, uint64_t features, uint32_t queues);
+int host_virtio_config_write(struct bp_dev *dev, uint32_t offset, const void *buf, uint32_t bytes);
+int host_virtio_config_read(struct bp_dev *dev, uint32_t offset, void *buf, uint32_t bytes);
+uint64_t host_chain_left(struct bp_chain *handle, uint32_t side);
+size_t host_chain_read(struct bp_chain *handle, void *buf, size_t bytes);
+size_t host_chain_write(struct bp_chain *handle, const void *buf, size_t bytes);
+int host_chain_skip(struct bp_chain *handle, uint32_t side, uint64_t bytes);
+int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+void host_chain_complete(struct bp_chain *handle);
+int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
+int host_io_submit(struct bp_io *io, const struct bp_io_request *request);
 
 /* cfg.c: the view that create gets, and its end. NULL without memory. */
 const struct bp_cfg *device_cfg_open(struct device *device, const struct values *values);

@@ -83,32 +83,48 @@ static struct device_source *source_find(struct device_loop *loop, int fd)
 	return NULL;
 }
 
+/* Adds a source at the first free place in [first, end), waiting for `epoll_events`. */
+static int source_add(struct device_loop *loop, size_t first, size_t end, uint32_t epoll_events,
+		      const struct device_source *source)
+{
+	struct epoll_event event = { .events = epoll_events };
+	size_t index = first;
+	uint32_t generation;
+
+	if (source_find(loop, source->fd))
+		return -EEXIST;
+	while (index < end && loop->sources[index].used)
+		index++;
+	if (index == end)
+		return -ENOSPC;
+	generation = ++loop->sources[index].generation;
+	event.data.u64 = token_of(loop, index);
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
+		return -errno;
+	loop->sources[index] = *source;
+	loop->sources[index].used = true;
+	loop->sources[index].generation = generation;
+	return 0;
+}
+
 int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what)
 {
-	struct device_loop *loop = &device->loop;
-	struct epoll_event event = { .events = to_epoll(events) };
-	size_t index = 0;
+	const struct device_source source = { .fd = fd, .events = events, .fn = fn, .arg = arg, .what = what };
 
-	if (source_find(loop, fd))
-		return -EEXIST;
-	while (index < DEVICE_SOURCES_MAX && loop->sources[index].used)
-		index++;
-	if (index == DEVICE_SOURCES_MAX)
-		return -ENOSPC;
-	loop->sources[index].generation++;
-	event.data.u64 = token_of(loop, index);
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
-	loop->sources[index] = (struct device_source){
-		.used = true,
+	return source_add(&device->loop, 0, DEVICE_PLUGIN_SOURCES, to_epoll(events), &source);
+}
+
+int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what)
+{
+	const struct device_source source = {
 		.fd = fd,
-		.events = events,
-		.generation = loop->sources[index].generation,
+		.events = edge ? BP_FD_IN | LOOP_FD_EDGE : BP_FD_IN,
 		.fn = fn,
 		.arg = arg,
 		.what = what,
 	};
-	return 0;
+
+	return source_add(&device->loop, DEVICE_PLUGIN_SOURCES, DEVICE_SOURCES_MAX, to_epoll(source.events), &source);
 }
 
 int loop_fd_set(struct device *device, int fd, uint32_t events)
@@ -331,18 +347,49 @@ static void fire_source(struct device *device, uint64_t token, uint32_t events)
 	device_leave(device, since);
 }
 
+/* Another thread has left something to do, or wants the loop to end. */
+static void fire_wake(struct device *device)
+{
+	uint64_t since = device_enter(device, "completion");
+
+	fd_event_clear(device->loop.wake_fd);
+	vdev_woken(device);
+	device_io_woken(device);
+	device_leave(device, since);
+}
+
+/* The kernel has interrupted the waiting to finish io: its descriptor would say so only at the next call. */
+static void fire_io(struct device *device)
+{
+	uint64_t since = device_enter(device, "io callback");
+
+	device_io_reap(device);
+	device_leave(device, since);
+}
+
+/* Whose loop this thread is. */
+static _Thread_local const struct device *loop_device;
+
+bool loop_is_current(const struct device *device)
+{
+	return loop_device == device;
+}
+
 static void *loop_thread(void *arg)
 {
 	struct device *device = arg;
 	struct device_loop *loop = &device->loop;
 	struct epoll_event events[EVENTS_PER_WAIT];
 
+	loop_device = device;
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
 		int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
 
+		if (count < 0 && device_io_ready(device))
+			fire_io(device);
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == TOKEN_WAKE)
-				fd_event_clear(loop->wake_fd);
+				fire_wake(device);
 			else if (events[i].data.u64 == TOKEN_TIMER)
 				fire_timers(device);
 			else if (events[i].data.u64 == TOKEN_JOBS)
@@ -361,11 +408,6 @@ int device_loop_start(struct device *device, struct err *err)
 	char name[16];
 	int r;
 
-	/* What was due while the device was at rest. */
-	lock_take(&device->lock);
-	loop->armed_ns = 0;
-	timers_arm(loop);
-	lock_give(&device->lock);
 	/* Signals are for the main thread and the vCPUs. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -377,6 +419,22 @@ int device_loop_start(struct device *device, struct err *err)
 	pthread_setname_np(loop->thread, name);
 	loop->running = true;
 	return 0;
+}
+
+void loop_look_again(struct device *device)
+{
+	struct device_loop *loop = &device->loop;
+
+	loop->armed_ns = 0;
+	timers_arm(loop);
+	for (size_t i = 0; i < DEVICE_SOURCES_MAX; i++) {
+		const struct device_source *source = &loop->sources[i];
+		struct epoll_event event = { .events = to_epoll(source->events), .data.u64 = token_of(loop, i) };
+
+		/* It fails only if the plugin has closed the fd, which removed it from the set. */
+		if (source->used)
+			(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
+	}
 }
 
 void device_loop_stop(struct device *device)

@@ -8,7 +8,7 @@
 #include "core/base/err.h"
 #include "core/base/schema.h"
 
-#include <backplane/device.h>
+#include <backplane/virtio.h>
 
 #define CLASS_RANGES_MAX   16
 #define CLASS_IRQS_MAX     16
@@ -25,6 +25,16 @@ struct class_irq {
 	char *line_param; /* NULL: chosen by the core */
 };
 
+/* What a virtio class declares beyond that. */
+struct class_virtio {
+	uint32_t id; /* 0: it is no virtio class, and the rest is 0, too */
+	uint32_t queue_count;
+	uint32_t queue_size; /* a power of two */
+	uint32_t config_bytes;
+	uint32_t scratch_bytes;
+	uint64_t features;
+};
+
 /* What a class declares: plain data, owned by us, every rule of <backplane/device.h> checked. The same is sent over a
  * socket when the plugin lives in another process. */
 struct class_decl {
@@ -38,11 +48,13 @@ struct class_decl {
 	struct class_range ranges[CLASS_RANGES_MAX];
 	size_t irq_count;
 	struct class_irq irqs[CLASS_IRQS_MAX];
+	struct class_virtio virtio;
 };
 
 struct plugin_class {
 	struct class_decl decl;
 	struct bp_device_class callbacks; /* only the function pointers are looked at */
+	struct bp_virtio_class virtio;    /* the same; zeroed unless decl.virtio.id is set */
 };
 
 struct plugin {

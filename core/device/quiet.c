@@ -23,6 +23,9 @@ int device_quiesce(struct device *device)
 		return r;
 	/* What is under way ends with the loop still there to tell of it. */
 	device_jobs_wait(device);
+	since = device_enter(device, "io callback");
+	device_io_finish(device);
+	device_leave(device, since);
 	device_loop_stop(device);
 	return 0;
 }
@@ -39,8 +42,11 @@ int device_resume(struct device *device, struct err *err)
 		return r;
 	since = device_enter(device, "resume");
 	device->state = DEVICE_RUNNING;
+	loop_look_again(device);
 	if (device->class->callbacks.resume)
 		device->class->callbacks.resume(device->self);
+	if (device->vdev)
+		vdev_resume(device);
 	device_leave(device, since);
 	return 0;
 }
@@ -78,8 +84,7 @@ static int load(struct device *device, struct state_reader *reader, struct err *
 	uint64_t since = device_enter(device, "load");
 	int r;
 
-	device->class->callbacks.reset(device->self);
-	device->broken = false;
+	device_reset_entered(device);
 	r = device->class->callbacks.load(device->self, &reader->head, reader->version);
 	device_leave(device, since);
 	if (r < 0)

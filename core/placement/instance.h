@@ -6,6 +6,7 @@
 
 #include "core/device/device.h"
 #include "core/placement/open.h"
+#include "core/placement/virtio.h"
 #include "core/placement/vm.h"
 
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct vm {
 	struct machine *machine;
 	size_t device_count;
 	struct device **devices;
+	struct virtio_seat **seats; /* of the devices; NULL for one that is no virtio device */
 	struct opener opener;     /* what it made in the file system is there as long as the VM */
 	const char *metrics_path; /* borrowed; NULL: nowhere */
 	uint64_t restarts;

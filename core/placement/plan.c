@@ -9,6 +9,7 @@
 #include "core/machine/arch/x86_64/arch.h"
 #include "core/machine/layout.h"
 #include "core/placement/unpack.h"
+#include "core/placement/virtio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,19 @@ int plan_unpack(struct plan *plan, struct err *err)
 	return 0;
 }
 
+static void plan_needs(struct plan_device *device)
+{
+	const struct class_decl *decl = &device->class->decl;
+	bool virtio = decl->virtio.id != 0;
+
+	device->hid = virtio ? VIRTIO_HID : decl->hid;
+	device->compatible = decl->compatible;
+	device->range_count = virtio ? 1 : decl->range_count;
+	device->ranges = virtio ? &virtio_range : decl->ranges;
+	device->irq_count = virtio ? 1 : decl->irq_count;
+	device->irqs = virtio ? &virtio_irq : decl->irqs;
+}
+
 /* The plugin, its class, and the values by the class's schema. */
 static int plan_device(struct plan *plan, struct plan_device *device, struct err *err)
 {
@@ -175,12 +189,13 @@ static int plan_device(struct plan *plan, struct plan_device *device, struct err
 			    config->class_name, hint);
 		return -EINVAL;
 	}
+	plan_needs(device);
 	return config_check_group(config->node, device->class->decl.schema, path, common_keys, &device->values, err);
 }
 
 static int insert(struct plan *plan, const struct plan_device *device, size_t index, struct err *err)
 {
-	const struct class_range *range = &device->class->decl.ranges[index];
+	const struct class_range *range = &device->ranges[index];
 	struct bus_claim claim = {
 		.space = range->space,
 		.widths = range->widths,
@@ -200,12 +215,8 @@ static int insert(struct plan *plan, const struct plan_device *device, size_t in
 /* Ranges: first those that the configuration places, then, around them, those that are left to us. */
 static int plan_ranges(struct plan *plan, struct plan_device *device, bool chosen, struct err *err)
 {
-	const struct class_decl *decl = &device->class->decl;
-
-	/* plan_device() has found a class, which the analyzer does not see through the loop. */
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-	for (size_t i = 0; i < decl->range_count; i++) {
-		const struct class_range *range = &decl->ranges[i];
+	for (size_t i = 0; i < device->range_count; i++) {
+		const struct class_range *range = &device->ranges[i];
 		const struct value *base = range->base_param ? values_get(device->values, range->base_param, 0) : NULL;
 		uint64_t align = PAGE;
 		int r;
@@ -251,10 +262,8 @@ static uint32_t choose_line(const uint32_t users[ARCH_IRQ_LINES])
 
 static int plan_lines(struct plan_device *device, bool chosen, uint32_t users[ARCH_IRQ_LINES], struct err *err)
 {
-	const struct class_decl *decl = &device->class->decl;
-
-	for (size_t i = 0; i < decl->irq_count; i++) {
-		const char *param = decl->irqs[i].line_param;
+	for (size_t i = 0; i < device->irq_count; i++) {
+		const char *param = device->irqs[i].line_param;
 		const struct value *line = param ? values_get(device->values, param, 0) : NULL;
 
 		if (chosen != !line)
@@ -310,23 +319,22 @@ static int plan_firmware(struct plan *plan, struct err *err)
 	plan->firmware.nodes = plan->nodes;
 	for (size_t i = 0; i < plan->device_count; i++) {
 		const struct plan_device *device = &plan->devices[i];
-		const struct class_decl *decl = &device->class->decl;
 		struct firmware_node *node = &plan->nodes[plan->firmware.node_count];
 
-		plan->firmware.facts |= decl->facts;
-		if (!decl->hid && !decl->compatible)
+		plan->firmware.facts |= device->class->decl.facts;
+		if (!device->hid && !device->compatible)
 			continue;
 		node->instance = device->config->id;
-		node->hid = decl->hid;
-		node->compatible = decl->compatible;
+		node->hid = device->hid;
+		node->compatible = device->compatible;
 		node->uid = next_uid(plan, node);
-		for (size_t j = 0; j < decl->range_count; j++)
+		for (size_t j = 0; j < device->range_count; j++)
 			node->ranges[node->range_count++] = (struct firmware_range){
-				.space = decl->ranges[j].space,
+				.space = device->ranges[j].space,
 				.base = device->bases[j],
-				.length = decl->ranges[j].length,
+				.length = device->ranges[j].length,
 			};
-		for (size_t j = 0; j < decl->irq_count; j++)
+		for (size_t j = 0; j < device->irq_count; j++)
 			node->irqs[node->irq_count++] = device->lines[j];
 		plan->firmware.node_count++;
 	}

@@ -19,6 +19,12 @@ struct plan_device {
 	const struct config_device *config;
 	const struct plugin *plugin;
 	const struct plugin_class *class;
+	/* What it occupies and how a guest finds it: what its class declares, or what its transport does. */
+	const char *hid, *compatible; /* or NULL */
+	size_t range_count;
+	const struct class_range *ranges;
+	size_t irq_count;
+	const struct class_irq *irqs;
 	struct values *values; /* checked; not opened yet; owned until a device takes them over */
 	uint64_t bases[CLASS_RANGES_MAX];
 	uint32_t lines[CLASS_IRQS_MAX];

@@ -26,7 +26,7 @@ static void print_lines(const struct plan *plan, FILE *out)
 	fprintf(out, "\nINTERRUPTS\n%-6s  %-8s  %s\n", "line", "trigger", "device");
 	fprintf(out, "%-6" PRIu32 "  %-8s  %s\n", LAYOUT_BUTTON_GSI, "edge", "power button");
 	for (size_t i = 0; i < plan->device_count; i++)
-		for (size_t j = 0; j < plan->devices[i].class->decl.irq_count; j++)
+		for (size_t j = 0; j < plan->devices[i].irq_count; j++)
 			fprintf(out, "%-6" PRIu32 "  %-8s  %s\n", plan->devices[i].lines[j], "edge",
 				plan->devices[i].config->id);
 }

@@ -178,18 +178,38 @@ static bool is_unwanted(const struct run *run)
 	return number || atomic_load(&run->vm->quit);
 }
 
+/* Gives virtio devices their seats in the machine that was made anew. */
+static int take_seats(struct vm *vm, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
+		if (!vm->seats[i])
+			continue;
+		r = virtio_seat_attach(vm->seats[i], err);
+		if (r < 0)
+			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+	}
+	return r;
+}
+
 /* Puts everything where it was before start(), but for the devices, which run on. No vCPU runs. */
 static int reset(struct vm *vm, struct err *err)
 {
 	int r;
 
 	/* The machine still counts as ended, so whatever a device tells of the old guest now changes nothing. */
-	for (size_t i = 0; i < vm->device_count; i++)
+	for (size_t i = 0; i < vm->device_count; i++) {
+		if (vm->seats[i])
+			virtio_seat_detach(vm->seats[i]);
 		device_reset(vm->devices[i]);
+	}
 	vm->restarts++;
 	atomic_store(&vm->crash_loaded, false);
 	atomic_store(&vm->marks, 0);
 	r = machine_restart(vm->machine, err);
+	if (r == 0)
+		r = take_seats(vm, err);
 	return r < 0 ? r : machine_boot(vm->machine, vm->plan->image, &vm->plan->firmware, err);
 }
 

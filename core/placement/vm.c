@@ -9,6 +9,7 @@
 #include "core/machine/layout.h"
 #include "core/placement/instance.h"
 #include "core/placement/open.h"
+#include "core/placement/virtio.h"
 
 #include <backplane/host.h>
 
@@ -111,6 +112,24 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 
 /* ---- making and ending ---- */
 
+/* Joins the virtio device that was made last. */
+static int make_seat(struct vm *vm, const struct plan_device *planned, struct err *err)
+{
+	size_t index = vm->device_count - 1;
+	const struct virtio_seat_spec spec = {
+		.device = vm->devices[index],
+		.machine = vm->machine,
+		.bus = vm->bus,
+		.base = planned->bases[0],
+		.line = planned->lines[0],
+	};
+	int r = virtio_seat_new(&spec, &vm->seats[index], err);
+
+	if (r < 0)
+		err_prefix(err, "devices.%s: ", planned->config->id);
+	return r;
+}
+
 static int make_device(struct vm *vm, struct plan_device *planned, struct err *err)
 {
 	const struct class_decl *decl = &planned->class->decl;
@@ -146,7 +165,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		goto fail;
 	planned->values = NULL;
 	vm->device_count++;
-	return 0;
+	return decl->virtio.id ? make_seat(vm, planned, err) : 0;
 fail:
 	while (lines)
 		fd_close(spec.irq_fds[--lines]);
@@ -171,7 +190,8 @@ int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 	if (r < 0)
 		goto fail;
 	vm->devices = calloc(plan->device_count + 1, sizeof(struct device *));
-	r = vm->devices ? bus_new(&vm->bus) : -ENOMEM;
+	vm->seats = calloc(plan->device_count + 1, sizeof(struct virtio_seat *));
+	r = vm->devices && vm->seats ? bus_new(&vm->bus) : -ENOMEM;
 	if (r < 0) {
 		err_sys(err, r, "VM");
 		goto fail;
@@ -207,9 +227,13 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	opener_end(&vm->opener);
-	while (vm->device_count)
-		device_free(vm->devices[--vm->device_count]);
+	while (vm->device_count) {
+		vm->device_count--;
+		virtio_seat_free(vm->seats[vm->device_count]);
+		device_free(vm->devices[vm->device_count]);
+	}
 	free(vm->devices);
+	free(vm->seats);
 	machine_free(vm->machine);
 	bus_free(vm->bus);
 	free(vm);

@@ -338,6 +338,120 @@ static void longer_rows(void **state)
 	class_free(&copy);
 }
 
+/* ---- virtio classes ---- */
+
+static struct bp_virtio_class virtio;
+
+static void no_request(void *self, struct bp_chain *chain)
+{
+	(void)self, (void)chain;
+}
+
+static void make_virtio(void)
+{
+	virtio = (struct bp_virtio_class){
+		BP_VIRTIO_CLASS_INIT,  .id = 42,
+		.queue_count = 3,      .config_bytes = 8,
+		.scratch_bytes = 100,  .features = UINT64_C(0xfffc000000ffffff),
+		.request = no_request,
+	};
+	class.virtio = &virtio;
+	class.range_count = 0;
+	class.irq_count = 0;
+	class.access = NULL;
+}
+
+static void a_virtio_class_is_copied(void **state)
+{
+	struct plugin_class copy;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	make_virtio();
+	assert_int_equal(class_copy(&class, &copy, &err), 0);
+	memset(&virtio, 0xa5, sizeof(virtio));
+	assert_int_equal(copy.decl.virtio.id, 42);
+	assert_int_equal(copy.decl.virtio.queue_count, 3);
+	assert_int_equal(copy.decl.virtio.queue_size, 256); /* since it says nothing */
+	assert_int_equal(copy.decl.virtio.config_bytes, 8);
+	assert_int_equal(copy.decl.virtio.scratch_bytes, 100);
+	assert_int_equal(copy.decl.virtio.features, UINT64_C(0xfffc000000ffffff));
+	assert_ptr_equal(copy.virtio.request, no_request);
+	assert_null(copy.callbacks.virtio);
+	class_free(&copy);
+	/* One that ends with `request`, as a table of an earlier version would. */
+	make_virtio();
+	virtio.size = offsetof(struct bp_virtio_class, config_changed);
+	memset(&virtio.config_changed, 0xff, sizeof(virtio.config_changed));
+	assert_int_equal(class_copy(&class, &copy, &err), 0);
+	assert_null(copy.virtio.config_changed);
+	class_free(&copy);
+	/* The largest that there can be. */
+	make_virtio();
+	virtio.id = 63;
+	virtio.queue_count = BP_VIRTIO_QUEUES_MAX;
+	virtio.queue_size = BP_VIRTIO_SIZE_MAX;
+	virtio.config_bytes = BP_VIRTIO_CONFIG_MAX;
+	virtio.scratch_bytes = 4096;
+	accept_class();
+	/* And a class that is none. */
+	class.virtio = NULL;
+	assert_int_equal(class_copy(&class, &copy, &err), 0);
+	assert_int_equal(copy.decl.virtio.id, 0);
+	class_free(&copy);
+}
+
+static void wrong_virtio_classes(void **state)
+{
+#define REFUSE_VIRTIO(field, value, what) \
+	make_virtio();                    \
+	virtio.field = (value);           \
+	refuse_class("class \"hostile\": its virtio class has " what)
+	(void)state;
+	REFUSE_VIRTIO(size, 0, "a table that is too small");
+	REFUSE_VIRTIO(size, offsetof(struct bp_virtio_class, request), "a table that is too small");
+	REFUSE_VIRTIO(id, 0, "an id that no device type can have");
+	REFUSE_VIRTIO(id, 64, "an id that no device type can have");
+	REFUSE_VIRTIO(queue_count, 0, "no queues or too many");
+	REFUSE_VIRTIO(queue_count, BP_VIRTIO_QUEUES_MAX + 1, "no queues or too many");
+	REFUSE_VIRTIO(queue_size, 3, "queues of a size that is too large or no power of two");
+	REFUSE_VIRTIO(queue_size, 2 * BP_VIRTIO_SIZE_MAX, "queues of a size that is too large or no power of two");
+	REFUSE_VIRTIO(config_bytes, BP_VIRTIO_CONFIG_MAX + 1, "too large a configuration space");
+	REFUSE_VIRTIO(scratch_bytes, 4097, "too much scratch");
+	/* Those between 24 and 49 are the host's. */
+	REFUSE_VIRTIO(features, UINT64_C(1) << 24, "features that are not its device type's");
+	REFUSE_VIRTIO(features, UINT64_C(1) << 32, "features that are not its device type's");
+	REFUSE_VIRTIO(features, UINT64_C(1) << 49, "features that are not its device type's");
+	REFUSE_VIRTIO(request, NULL, "no callback \"request\"");
+}
+
+static void virtio_classes_have_no_resources(void **state)
+{
+	static const char sentence[] =
+	    "class \"hostile\" is a virtio class and has ranges, irqs, hid, compatible or access, which are "
+	    "the host's business then";
+
+	(void)state;
+	make_virtio();
+	class.range_count = 1;
+	class.access = no_access;
+	refuse_class(sentence);
+	make_virtio();
+	class.irq_count = 1;
+	refuse_class(sentence);
+	make_virtio();
+	class.hid = "ACME0001";
+	refuse_class(sentence);
+	make_virtio();
+	class.hid = NULL;
+	class.compatible = "acme,thing";
+	refuse_class(sentence);
+	make_virtio();
+	class.compatible = NULL;
+	class.access = no_access;
+	refuse_class(sentence);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, class_setup)
 
 int main(void)
@@ -352,6 +466,9 @@ int main(void)
 		TEST(save_load_and_version_belong_together),
 		TEST(wrong_interrupts),
 		TEST(longer_rows),
+		TEST(a_virtio_class_is_copied),
+		TEST(wrong_virtio_classes),
+		TEST(virtio_classes_have_no_resources),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,6 +265,31 @@ static int probe_info(struct bp_dev *dev)
 	return bp_info(dev, BP_INFO_VCPUS) == 3 && bp_info(dev, 99) == 0 ? 0 : -EDEADLK;
 }
 
+/* The device is no virtio device, so they fail where they may be called. */
+static int probe_virtio_offer(struct bp_dev *dev)
+{
+	return bp_virtio_offer(dev, 0, 1) == -EINVAL ? 0 : -EDEADLK;
+}
+
+static int probe_virtio_config_write(struct bp_dev *dev)
+{
+	return bp_virtio_config_write(dev, 0, "x", 1) == -EINVAL ? 0 : -EDEADLK;
+}
+
+static int probe_virtio_config_read(struct bp_dev *dev)
+{
+	uint8_t byte;
+
+	return bp_virtio_config_read(dev, 0, &byte, 1) == -EINVAL ? 0 : -EDEADLK;
+}
+
+static int probe_io_open(struct bp_dev *dev)
+{
+	struct bp_io *io;
+
+	return bp_io_open(dev, -1, BP_IO_AUTO, 1, &io) == -EINVAL ? 0 : -EDEADLK;
+}
+
 static const struct {
 	const char *name;
 	int (*probe)(struct bp_dev *dev);
@@ -305,16 +330,16 @@ static const struct {
 	{ "bp_job", probe_job, MAIN | DEV, false },
 	{ "bp_metric", probe_metric, MAIN, false },
 	{ "bp_info", probe_info, ANY, false },
+	{ "bp_virtio_offer", probe_virtio_offer, MAIN, false },
+	{ "bp_virtio_config_write", probe_virtio_config_write, MAIN | DEV, false },
+	{ "bp_virtio_config_read", probe_virtio_config_read, MAIN | DEV, false },
+	{ "bp_io_open", probe_io_open, MAIN, false },
 };
 
 /* Those that take something which exists inside of one callback only, and those that this host does not have yet. */
 static const char *const elsewhere[] = {
-	"bp_put_uint",           "bp_put_bytes",    "bp_get_uint",
-	"bp_get_bytes",          "bp_virtio_offer", "bp_virtio_config_write",
-	"bp_virtio_config_read", "bp_chain_left",   "bp_chain_read",
-	"bp_chain_write",        "bp_chain_take",   "bp_chain_complete",
-	"bp_chain_skip",         "bp_io_open",      "bp_io_submit",
-	"bp_stream_size",
+	"bp_put_uint",    "bp_put_bytes",  "bp_get_uint",   "bp_get_bytes",      "bp_chain_left",  "bp_chain_read",
+	"bp_chain_write", "bp_chain_take", "bp_chain_skip", "bp_chain_complete", "bp_io_submit",   "bp_stream_size",
 };
 
 /* Every entry of the table after its four leading words is a pointer, and stands above. */

@@ -132,10 +132,27 @@ static void total_is_the_sum(void **state)
 	assert_null(gmem_slice(&none, 0, 1));
 }
 
+static void runs_end_with_their_region(void **state)
+{
+	static const uint64_t outside[] = { LOW_BYTES, HIGH - 1, HIGH + HIGH_BYTES, LAST - 1, UINT64_MAX };
+	struct ram *ram = *state;
+	uint64_t run = 0;
+
+	assert_ptr_equal(gmem_run(&ram->mem, 0, &run), ram->low);
+	assert_int_equal(run, LOW_BYTES);
+	assert_ptr_equal(gmem_run(&ram->mem, HIGH + HIGH_BYTES - 1, &run), ram->high + HIGH_BYTES - 1);
+	assert_int_equal(run, 1);
+	assert_ptr_equal(gmem_run(&ram->mem, LAST + 4, &run), ram->last + 4);
+	assert_int_equal(run, LAST_BYTES - 4);
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+		assert_null(gmem_run(&ram->mem, outside[i], &run));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(slices_inside_a_region, setup),
+		cmocka_unit_test_setup(runs_end_with_their_region, setup),
 		cmocka_unit_test_setup(slices_outside_of_every_region, setup),
 		cmocka_unit_test_setup(nothing_at_any_address_is_fine, setup),
 		cmocka_unit_test_setup(bytes_arrive, setup),
