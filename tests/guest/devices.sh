@@ -3,7 +3,8 @@
 #
 # Drives a PC's devices from inside the guest for devices.test: the clock and its alarm, two boot timers, the panic devices. It
 # prints facts as "guest.KEY=VALUE" lines and judges nothing; the test does. What comes at the end is told by test=WORD on the
-# kernel's command line: reboot, panic, or nothing (the lines of report.sh, and power off). Run by bp.script=/devices.sh.
+# kernel's command line: reboot, panic, console (a word that is read there), or nothing (the lines of report.sh, and power off). Run by
+# bp.script=/devices.sh.
 # shellcheck shell=dash
 
 rtc=/sys/class/rtc/rtc0
@@ -25,7 +26,7 @@ timer_us() {
 }
 
 mark() { # BYTE
-	printf "\\00$1" | dd of=/dev/port bs=1 seek="$timer" conv=notrunc 2>/dev/null
+	printf "%b" "\\0$1" | dd of=/dev/port bs=1 seek="$timer" conv=notrunc 2>/dev/null
 }
 
 clock() {
@@ -81,8 +82,21 @@ if [ -e /dev/rtc0 ] && ! grep -q test= /proc/cmdline; then
 	say mouse "$(dmesg | grep -c 'i8042 AUX port')"
 	sh /report.sh
 fi
-say ready 1
-case $(cat /proc/cmdline) in
-*test=reboot*) reboot -f ;;
-*test=panic*) echo c >/proc/sysrq-trigger ;;
+
+year() {
+	say year "$(date -u -d "@$(cat $rtc/since_epoch)" +%Y)"
+}
+
+word=$(sed -n 's/.*test=\([a-z]*\).*/\1/p' /proc/cmdline)
+if [ "$word" = console ]; then
+	year
+	date -u -s "2031-05-06 07:08:09" >/dev/null
+	hwclock -w -u
+	year
+	say ready 1
+	read -r word
+fi
+case $word in
+reboot) reboot -f ;;
+panic) echo c >/proc/sysrq-trigger ;;
 esac
