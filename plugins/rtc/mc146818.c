@@ -322,7 +322,8 @@ void mc_write(struct mc146818 *mc, uint64_t real_ns, uint32_t reg, uint8_t value
 	if (is_time(reg)) {
 		time_write(mc, real_ns, reg, value);
 	} else if (reg == MC_A) {
-		control_write(mc, real_ns, value & (uint8_t)~MC_A_UIP, mc->regs[MC_B]);
+		value &= (uint8_t)~MC_A_UIP;
+		control_write(mc, real_ns, value, mc->regs[MC_B]);
 	} else if (reg == MC_B) {
 		if (value & MC_B_SET)
 			value &= (uint8_t)~MC_B_UIE;

@@ -473,8 +473,8 @@ static void serial_resume(void *self) /* [dev] */
 #define SERIAL_CLASS(symbol, title, text, param_table, range_table) \
 	static const struct bp_device_class symbol = { \
 		BP_DEVICE_CLASS_INIT, \
-		.name = title, \
-		.summary = text, \
+		.name = (title), \
+		.summary = (text), \
 		.hid = "PNP0501", \
 		BP_PARAMS(param_table), \
 		BP_RANGES(range_table), \

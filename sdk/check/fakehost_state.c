@@ -225,8 +225,8 @@ static int get(struct bp_reader *reader, uint32_t tag, uint32_t kind, size_t cap
 
 static int host_get_uint(struct bp_reader *reader, uint32_t tag, uint64_t *ret)
 {
-	const uint8_t *bytes;
-	struct field field;
+	const uint8_t *bytes = NULL;
+	struct field field = { 0 };
 	int r = get(reader, tag, KIND_UINT, 0, &field, &bytes);
 
 	if (r < 0)
@@ -237,8 +237,8 @@ static int host_get_uint(struct bp_reader *reader, uint32_t tag, uint64_t *ret)
 
 static int host_get_bytes(struct bp_reader *reader, uint32_t tag, void *buf, size_t cap)
 {
-	const uint8_t *bytes;
-	struct field field;
+	const uint8_t *bytes = NULL;
+	struct field field = { 0 };
 	int r = get(reader, tag, KIND_BYTES, cap, &field, &bytes);
 
 	if (r < 0)
