@@ -14,14 +14,22 @@ struct place {
 	unsigned int line;
 };
 
+/* How the far side of an opened STREAM comes and goes, which says what its descriptors are. */
+enum stream_kind {
+	STREAM_FIXED, /* it is there from the start, and once it has gone it stays away: fd is read, fd_out is written */
+	STREAM_PTY,   /* fd and fd_out are a master; on the slave's side programs come and go */
+	STREAM_LISTENER, /* fd is a listening socket, whose clients come and go; fd_out is -1 */
+};
+
 struct value {
 	/* UINT SIZE DURATION ADDRESS BOOL MAC; CHOICE: its index. INT: as two's complement. */
 	uint64_t number;
-	char *text;           /* STRING CHOICE FILE STREAM, else NULL; owned */
-	int fd;               /* FILE: once opened; STREAM: the side that is read. -1 otherwise; owned */
-	int fd_out;           /* STREAM: the side that is written; -1 otherwise; owned */
-	struct values *group; /* GROUP; owned */
-	struct place place;   /* of a default: its group's */
+	char *text;              /* STRING CHOICE FILE STREAM, else NULL; owned */
+	int fd;                  /* FILE: once opened; STREAM: see its kind. -1 otherwise; owned */
+	int fd_out;              /* STREAM: likewise; -1 otherwise; owned */
+	enum stream_kind stream; /* STREAM: once opened */
+	struct values *group;    /* GROUP; owned */
+	struct place place;      /* of a default: its group's */
 };
 
 struct value_list {

@@ -2,6 +2,7 @@
 /* One scalar of the tree as a value of a parameter; see convert.h. */
 #include "core/config/convert.h"
 
+#include "core/config/path.h"
 #include "core/config/report.h"
 #include "core/config/text.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define CHOICE_LIST_MAX 512 /* bytes of `"a", "b"` in a message; the rest is cut */
 
@@ -25,7 +27,7 @@ static const char *const expectations[] = {
 	[BP_P_MAC] = "a MAC address such as \"52:54:00:12:34:56\"",
 	[BP_P_ADDRESS] = "an address such as \"0xd0000000\"",
 	[BP_P_FILE] = "a path",
-	[BP_P_STREAM] = "\"terminal\", \"null\" or \"file:PATH\"",
+	[BP_P_STREAM] = "\"terminal\", \"null\", \"file:PATH\", \"pty\", \"pty:LINK\" or \"unix:PATH\"",
 	[BP_P_GROUP] = "a group",
 };
 
@@ -179,6 +181,42 @@ static int convert_choice(const struct tree_node *node, const struct param *para
 	return err_set(complaint, -EINVAL, "expected one of %s, found %s%s", list, found, hint);
 }
 
+/* Whether `text` is "KIND:PATH" with some path. */
+static bool has_path(const char *text, const char *kind)
+{
+	size_t length = strlen(kind);
+
+	return !strncmp(text, kind, length) && text[length] == ':' && text[length + 1];
+}
+
+/* A stream is one of the forms. The kernel keeps short paths of sockets only, and that is known before anything is opened. */
+static int check_stream(const struct tree_node *node, const struct param *param, struct err *complaint)
+{
+	static const char *const words[] = { "terminal", "null", "pty" };
+	const size_t cap = sizeof(((struct sockaddr_un *)NULL)->sun_path);
+	const char *text = node->text;
+	char *resolved;
+	size_t length;
+	int r;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(text, words[i]))
+			return 0;
+	if (has_path(text, "file") || has_path(text, "pty"))
+		return 0;
+	if (!has_path(text, "unix"))
+		return fail_text(node, param, complaint);
+	r = config_resolve_path(&node->place, text + strlen("unix:"), &resolved);
+	if (r < 0)
+		return config_no_memory(complaint);
+	length = strlen(resolved);
+	free(resolved);
+	if (length >= cap)
+		return err_set(complaint, -EINVAL, "the path of a socket has at most %zu bytes, and this one has %zu",
+			       cap - 1, length);
+	return 0;
+}
+
 /* What a plugin is promised of each string: its length, and UTF-8. */
 static int check_text(const struct tree_node *node, const struct param *param, struct err *complaint)
 {
@@ -192,9 +230,8 @@ static int check_text(const struct tree_node *node, const struct param *param, s
 		return err_set(complaint, -EINVAL, "text is not UTF-8");
 	if (param->type == BP_P_FILE && !text[0])
 		return fail_text(node, param, complaint);
-	if (param->type == BP_P_STREAM && strcmp(text, "terminal") != 0 && strcmp(text, "null") != 0 &&
-	    (strncmp(text, "file:", 5) != 0 || !text[5]))
-		return fail_text(node, param, complaint);
+	if (param->type == BP_P_STREAM)
+		return check_stream(node, param, complaint);
 	return 0;
 }
 

@@ -115,7 +115,7 @@ struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *name, ui
 		return NULL;
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		if (!device->streams[i]) {
-			device->streams[i] = stream_new(device, value->fd, value->fd_out);
+			device->streams[i] = stream_new(device, value);
 			return device->streams[i];
 		}
 	device_log(device, LOG_LEVEL_ERROR, "plugin error: bp_cfg_stream was called for more than %d streams",

@@ -158,7 +158,8 @@ bool device_on_tag(struct device *device, bool main, bool dev, const char *funct
 void device_log(struct device *device, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* loop.c */
+/* loop.c. LOOP_FD_EDGE, beside BP_FD_*: each event is told of once, when it comes, and what there is when this is set. */
+#define LOOP_FD_EDGE (1u << 31)
 int device_loop_init(struct device_loop *loop);
 void device_loop_destroy(struct device_loop *loop);
 int device_loop_start(struct device *device, struct err *err);
@@ -184,8 +185,8 @@ void device_jobs_stop(struct device *device);
 /* metric.c */
 void device_metrics_free(struct device *device);
 
-/* stream.c. `fd_in` and `fd_out` are borrowed from the values. */
-struct bp_stream *stream_new(struct device *device, int fd_in, int fd_out);
+/* stream.c. The descriptors are borrowed from the values. NULL without memory. */
+struct bp_stream *stream_new(struct device *device, const struct value *value);
 void stream_free(struct bp_stream *stream);
 /* The device runs now: input that no event will announce is announced. Under the lock. */
 void stream_start(struct bp_stream *stream);

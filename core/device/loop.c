@@ -63,7 +63,8 @@ void device_loop_destroy(struct device_loop *loop)
 
 static uint32_t to_epoll(uint32_t events)
 {
-	return (events & BP_FD_IN ? (uint32_t)EPOLLIN : 0) | (events & BP_FD_OUT ? (uint32_t)EPOLLOUT : 0);
+	return (events & BP_FD_IN ? (uint32_t)EPOLLIN : 0) | (events & BP_FD_OUT ? (uint32_t)EPOLLOUT : 0) |
+	       (events & LOOP_FD_EDGE ? (uint32_t)EPOLLET : 0);
 }
 
 static uint32_t from_epoll(uint32_t events)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Streams: the far side of console-like devices, the same for each of them. All of it runs under the device's lock; the
- * descriptors never block.
+ * descriptors never block. What is special about far sides that come and go is in far.c.
  *
  * Input: at most one buffer is read ahead. While the device has not taken the last of it, the descriptor is not waited for,
  * so a flood stays in the kernel or with its sender. Output: gathered in a ring of fixed size, since consoles hand over single
@@ -11,7 +11,7 @@
  * Descriptors that epoll does not take (regular files, /dev/null) are always ready. What they have is announced from the loop, by
  * a timer that is due at once, never from within a read.
  */
-#include "core/device/internal.h"
+#include "core/device/stream.h"
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
@@ -25,86 +25,76 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INPUT_BYTES   4096u
-#define OUTPUT_BYTES  65536u
 #define ESCAPE_KEY    0x1d /* Ctrl-], as with telnet and virsh */
 #define GATHER_BYTES  4096u
 #define GATHER_NS     NS_PER_MS
 #define PUSHES_MAX    1024 /* in one go: some far sides take a byte at a time */
 #define LAST_FLUSH_MS 200  /* how long a slow reader may hold up the end */
 
-struct side {
-	int fd; /* -1: absent, ended or failed */
-	bool socket;
-	bool always_ready; /* epoll does not take it */
-	bool parked;       /* out of the epoll set, which cannot be told to keep quiet about a hang-up */
-	bool may_block;    /* its open file description is not ours to make non-blocking */
-	size_t safe_bytes; /* then: what fits for certain where poll() says that there is room */
-};
-
-struct bp_stream {
-	struct device *device;
-	struct side in;
-	struct side out;
-	bool escape; /* input is a terminal: ESCAPE_KEY ends the VM */
-	bp_stream_fn *fn;
-	void *arg;
-	bool want_room; /* the device was told "no room" */
-	bool gathering; /* output; the timer is armed */
-	bool waiting;   /* for the far side to take more */
-	bool announce;  /* input that no event of its descriptor will tell of; the timer is armed */
-	uint32_t timer;
-	size_t in_at, in_count;
-	size_t out_at, out_count;
-	uint8_t input[INPUT_BYTES];
-	uint8_t output[OUTPUT_BYTES];
-};
-
 static void on_input(void *arg, int fd, uint32_t events);
 static void on_output(void *arg, int fd, uint32_t events);
 static void on_timer(void *arg, uint32_t timer);
 
-static void side_init(struct device *device, struct side *side, int fd, bp_fd_fn *fn, void *arg)
+static void side_open(struct bp_stream *stream, struct side *side, int fd, bool owned, bp_fd_fn *fn)
 {
 	struct stat st = { .st_mode = 0 };
 	int r;
 
-	side->fd = fd;
+	*side = (struct side){ .fd = fd, .owned = owned };
 	if (fd < 0)
 		return;
 	side->socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 	side->may_block = !side->socket && !(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	side->safe_bytes = S_ISFIFO(st.st_mode) ? PIPE_BUF : 1;
+	side->edge = stream->kind == STREAM_PTY;
 	/* Nothing is waited for until there is somebody to tell. */
-	r = loop_fd_add(device, fd, 0, fn, arg, "stream callback");
-	if (r == -EPERM)
+	r = loop_fd_add(stream->device, fd, side->edge ? LOOP_FD_EDGE : 0, fn, stream, "stream callback");
+	if (r == -EPERM) {
 		side->always_ready = true;
-	else if (r < 0)
+	} else if (r < 0) {
 		side->fd = -1;
+		if (owned)
+			close(fd);
+	}
 }
 
-/* The descriptor itself belongs to the values. */
-static void side_end(struct device *device, struct side *side)
+void side_open_in(struct bp_stream *stream, int fd, bool owned)
+{
+	side_open(stream, &stream->in, fd, owned, on_input);
+}
+
+void side_open_out(struct bp_stream *stream, int fd, bool owned)
+{
+	side_open(stream, &stream->out, fd, owned, on_output);
+}
+
+void side_end(struct device *device, struct side *side)
 {
 	if (side->fd >= 0 && !side->always_ready && !side->parked)
 		loop_fd_del(device, side->fd);
+	if (side->owned)
+		fd_close(side->fd);
 	side->fd = -1;
 }
 
-struct bp_stream *stream_new(struct device *device, int fd_in, int fd_out)
+static void side_watch(struct device *device, const struct side *side, uint32_t events)
+{
+	loop_fd_set(device, side->fd, side->edge ? events | LOOP_FD_EDGE : events);
+}
+
+struct bp_stream *stream_new(struct device *device, const struct value *value)
 {
 	struct bp_stream *stream = calloc(1, sizeof(*stream));
 
 	if (!stream)
 		return NULL;
 	stream->device = device;
-	if (loop_timer_add(device, on_timer, stream, &stream->timer) < 0) {
+	if (loop_timer_add(device, on_timer, stream, &stream->timer) < 0 || far_init(stream, value) < 0) {
 		free(stream);
 		return NULL;
 	}
-	side_init(device, &stream->in, fd_in, on_input, stream);
-	side_init(device, &stream->out, fd_out, on_output, stream);
-	stream->escape = fd_in >= 0 && isatty(fd_in);
+	/* A master is a terminal for isatty(), too, but nobody sits at it. */
+	stream->escape = stream->kind == STREAM_FIXED && stream->in.fd >= 0 && isatty(stream->in.fd);
 	return stream;
 }
 
@@ -112,8 +102,7 @@ void stream_free(struct bp_stream *stream)
 {
 	if (!stream)
 		return;
-	side_end(stream->device, &stream->in);
-	side_end(stream->device, &stream->out);
+	far_free(stream);
 	free(stream);
 }
 
@@ -149,12 +138,11 @@ static void input_fill(struct bp_stream *stream)
 		stream->in_count = (size_t)count;
 		filter_escape(stream);
 	} else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
-		side_end(stream->device, side);
+		far_input_ended(stream);
 	}
 }
 
-/* More input is waited for when somebody listens and all that came has been taken. */
-static void input_watch(struct bp_stream *stream)
+void stream_input_watch(struct bp_stream *stream)
 {
 	struct side *side = &stream->in;
 	bool wanted = stream->fn && !stream->in_count;
@@ -162,7 +150,7 @@ static void input_watch(struct bp_stream *stream)
 	if (side->fd < 0 || side->always_ready)
 		return;
 	if (!side->parked) {
-		loop_fd_set(stream->device, side->fd, wanted ? BP_FD_IN : 0);
+		side_watch(stream->device, side, wanted ? BP_FD_IN : 0);
 	} else if (wanted) {
 		side->parked = false;
 		loop_fd_add(stream->device, side->fd, BP_FD_IN, on_input, stream, "stream callback");
@@ -175,14 +163,14 @@ static void on_input(void *arg, int fd, uint32_t events)
 
 	if (stream->in_count) {
 		/* Not waited for, so this is a hang-up. What was sent before it is still to be read, later. */
-		if (events & (BP_FD_HUP | BP_FD_ERR)) {
+		if (!stream->in.edge && (events & (BP_FD_HUP | BP_FD_ERR))) {
 			stream->in.parked = true;
 			loop_fd_del(stream->device, fd);
 		}
 		return;
 	}
 	input_fill(stream);
-	input_watch(stream);
+	stream_input_watch(stream);
 	if (stream->in_count && stream->fn)
 		stream->fn(stream->arg, BP_STREAM_IN);
 }
@@ -207,6 +195,8 @@ static size_t output_push(struct bp_stream *stream, const uint8_t *data, size_t 
 
 	if (side->fd < 0)
 		return bytes;
+	if (stream->kind == STREAM_PTY && !stream->present && !far_present(stream))
+		return bytes;
 	if (side->may_block && !side->always_ready) {
 		if (poll(&ready, 1, 0) <= 0)
 			return 0;
@@ -220,16 +210,18 @@ static size_t output_push(struct bp_stream *stream, const uint8_t *data, size_t 
 	if (count >= 0)
 		return (size_t)count;
 	if (errno == EAGAIN || errno == EINTR)
-		return 0;
-	device_log(stream->device, LOG_LEVEL_WARN, "its output cannot be written any more: %s", strerror(errno));
-	side_end(stream->device, side);
+		return stream->kind == STREAM_PTY && !far_present(stream) ? bytes : 0;
+	if (stream->kind == STREAM_FIXED)
+		device_log(stream->device, LOG_LEVEL_WARN, "its output cannot be written any more: %s",
+			   strerror(errno));
+	far_output_ended(stream);
 	return bytes;
 }
 
 static void output_flush(struct bp_stream *stream)
 {
 	for (unsigned int i = 0; i < PUSHES_MAX && stream->out_count; i++) {
-		size_t run = OUTPUT_BYTES - stream->out_at;
+		size_t run = STREAM_OUTPUT_BYTES - stream->out_at;
 		size_t pushed;
 
 		if (run > stream->out_count)
@@ -237,20 +229,20 @@ static void output_flush(struct bp_stream *stream)
 		pushed = output_push(stream, stream->output + stream->out_at, run);
 		if (!pushed)
 			break;
-		stream->out_at = (stream->out_at + pushed) % OUTPUT_BYTES;
+		stream->out_at = (stream->out_at + pushed) % STREAM_OUTPUT_BYTES;
 		stream->out_count -= pushed;
 	}
 	if (stream->out.fd < 0)
 		stream->out_count = 0;
 	stream->waiting = stream->out_count > 0;
 	if (stream->out.fd >= 0 && !stream->out.always_ready)
-		loop_fd_set(stream->device, stream->out.fd, stream->waiting ? BP_FD_OUT : 0);
+		side_watch(stream->device, &stream->out, stream->waiting ? BP_FD_OUT : 0);
 }
 
 /* The ring has been flushed from the loop: tells the device if it waits for room. */
 static void output_tell(struct bp_stream *stream)
 {
-	if (!stream->want_room || stream->out_count == OUTPUT_BYTES)
+	if (!stream->want_room || stream->out_count == STREAM_OUTPUT_BYTES)
 		return;
 	stream->want_room = false;
 	if (stream->fn)
@@ -272,6 +264,7 @@ static void on_timer(void *arg, uint32_t timer)
 		if (stream->in_count)
 			stream->fn(stream->arg, BP_STREAM_IN);
 	}
+	far_timer(stream);
 }
 
 static void on_output(void *arg, int fd, uint32_t events)
@@ -279,8 +272,9 @@ static void on_output(void *arg, int fd, uint32_t events)
 	struct bp_stream *stream = arg;
 
 	(void)fd;
-	if (!(events & BP_FD_OUT) && (events & (BP_FD_HUP | BP_FD_ERR)))
-		side_end(stream->device, &stream->out);
+	/* A pseudo terminal may have room all the same, for nobody. */
+	if ((events & (BP_FD_HUP | BP_FD_ERR)) && (!(events & BP_FD_OUT) || stream->kind == STREAM_PTY))
+		far_output_ended(stream);
 	output_flush(stream);
 	output_tell(stream);
 }
@@ -309,7 +303,7 @@ int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_f
 		return -EINVAL;
 	stream->fn = fn;
 	stream->arg = arg;
-	input_watch(stream);
+	stream_input_watch(stream);
 	return 0;
 }
 
@@ -329,7 +323,7 @@ int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, si
 	memcpy(buf, stream->input + stream->in_at, bytes);
 	stream->in_at += bytes;
 	stream->in_count -= bytes;
-	input_watch(stream);
+	stream_input_watch(stream);
 	if (!stream->in_count && stream->in.always_ready && stream->fn) {
 		input_fill(stream);
 		if (stream->in_count) {
@@ -368,12 +362,12 @@ int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *
 	if (stream->out.fd < 0)
 		return (int)bytes;
 	do {
-		while (taken < bytes && stream->out_count < OUTPUT_BYTES) {
+		while (taken < bytes && stream->out_count < STREAM_OUTPUT_BYTES) {
 			urgent |= data[taken] == '\n';
-			stream->output[(stream->out_at + stream->out_count++) % OUTPUT_BYTES] = data[taken++];
+			stream->output[(stream->out_at + stream->out_count++) % STREAM_OUTPUT_BYTES] = data[taken++];
 		}
 		output_gather(stream, urgent);
-	} while (taken < bytes && stream->out_count < OUTPUT_BYTES && stream->out.fd >= 0);
+	} while (taken < bytes && stream->out_count < STREAM_OUTPUT_BYTES && stream->out.fd >= 0);
 	if (stream->out.fd < 0)
 		taken = bytes;
 	stream->want_room = taken < bytes;

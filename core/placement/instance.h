@@ -5,6 +5,7 @@
 #define PLACEMENT_INSTANCE_H
 
 #include "core/device/device.h"
+#include "core/placement/open.h"
 #include "core/placement/vm.h"
 
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct vm {
 	size_t device_count;
 	struct device **devices;
 	bool uses_terminal;
+	struct opener opener;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */
 	_Atomic(uint32_t) marks;    /* in this life */

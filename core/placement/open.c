@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #define FILE_PREFIX "file:"
+#define PTY_PREFIX  "pty:"
+#define UNIX_PREFIX "unix:"
+#define PATH_BYTES  256
 
 /* Opens `path` as it stands in the configuration. The fd, or -errno with the message. */
 static int open_path(const struct value *value, const char *path, int flags, struct err *err)
@@ -66,16 +69,27 @@ static int open_terminal(struct opener *opener, struct value *value, struct err 
 	return 0;
 }
 
-static int open_stream(struct opener *opener, struct value *value, struct err *err)
+/* What stands behind "KIND:" in a stream, or NULL. */
+static const char *behind(const char *text, const char *prefix)
 {
+	return strncmp(text, prefix, strlen(prefix)) ? NULL : text + strlen(prefix);
+}
+
+static int open_stream(struct opener *opener, struct value *value, const char *path, struct err *err)
+{
+	const char *text = value->text;
 	int fd;
 
-	if (!strcmp(value->text, "terminal"))
+	if (!strcmp(text, "terminal"))
 		return open_terminal(opener, value, err);
-	if (!strcmp(value->text, "null"))
+	if (!strcmp(text, "null"))
 		return 0;
+	if (!strcmp(text, "pty") || behind(text, PTY_PREFIX))
+		return stream_open_pty(&opener->made, value, path, behind(text, PTY_PREFIX), err);
+	if (behind(text, UNIX_PREFIX))
+		return stream_open_unix(&opener->made, value, behind(text, UNIX_PREFIX), err);
 	/* core/config has let nothing else through. */
-	fd = open_path(value, value->text + strlen(FILE_PREFIX), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, err);
+	fd = open_path(value, behind(text, FILE_PREFIX), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, err);
 	if (fd < 0)
 		return fd;
 	value->fd_out = fd;
@@ -92,13 +106,14 @@ static int open_file(const struct param *param, struct value *value, struct err 
 	return 0;
 }
 
-static int open_value(struct opener *opener, const struct param *param, struct value *value, struct err *err)
+static int open_value(struct opener *opener, const struct param *param, struct value *value, const char *path,
+		      struct err *err)
 {
 	switch (param->type) {
 	case BP_P_FILE:
 		return open_file(param, value, err);
 	case BP_P_STREAM:
-		return open_stream(opener, value, err);
+		return open_stream(opener, value, path, err);
 	default:
 		return 0;
 	}
@@ -111,6 +126,7 @@ int open_values(struct opener *opener, struct values *values, struct err *err)
 
 		for (uint32_t j = 0; j < values->lists[i].count; j++) {
 			struct value *value = &values->lists[i].items[j];
+			char path[PATH_BYTES];
 			int r;
 
 			if (param->type == BP_P_GROUP) {
@@ -119,16 +135,20 @@ int open_values(struct opener *opener, struct values *values, struct err *err)
 					return r;
 				continue;
 			}
-			r = open_value(opener, param, value, err);
+			snprintf(path, sizeof(path), "%s.%s", values->path, param->name);
+			r = open_value(opener, param, value, path, err);
 			if (r < 0) {
-				char path[256];
 				struct err text = *err;
 
-				snprintf(path, sizeof(path), "%s.%s", values->path, param->name);
 				config_fail(err, &value->place, path, "%s", text.text);
 				return r;
 			}
 		}
 	}
 	return 0;
+}
+
+void opener_end(struct opener *opener)
+{
+	streams_remove(&opener->made);
 }

@@ -3,14 +3,20 @@
 #ifndef PLACEMENT_OPEN_H
 #define PLACEMENT_OPEN_H
 
-#include "core/base/values.h"
+#include "core/placement/streams.h"
 
+/* All zero at first; ended by opener_end(). */
 struct opener {
 	bool terminal_used; /* a process has one */
+	struct made *made;  /* links and sockets; owned */
 };
 
 /* Opens everything in `values`, groups included. The descriptors belong to the values, also after a failure. -errno with the
  * place, the path and the reason. */
 int open_values(struct opener *opener, struct values *values, struct err *err);
+
+/* Removes what opening has made in the file system: at the end of the VM, while the values still hold their descriptors. Once more is
+ * fine. */
+void opener_end(struct opener *opener);
 
 #endif

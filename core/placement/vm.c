@@ -161,7 +161,6 @@ fail:
 int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
-	struct opener opener = { 0 };
 	int r;
 
 	if (!vm)
@@ -184,11 +183,11 @@ int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 	if (r < 0)
 		goto fail;
 	for (size_t i = 0; i < plan->device_count; i++) {
-		r = make_device(vm, &plan->devices[i], &opener, err);
+		r = make_device(vm, &plan->devices[i], &vm->opener, err);
 		if (r < 0)
 			goto fail;
 	}
-	vm->uses_terminal = opener.terminal_used;
+	vm->uses_terminal = vm->opener.terminal_used;
 	r = machine_boot(vm->machine, plan->image, &plan->firmware, err);
 	if (r < 0)
 		goto fail;
@@ -203,6 +202,7 @@ void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
+	opener_end(&vm->opener);
 	while (vm->device_count)
 		device_free(vm->devices[--vm->device_count]);
 	free(vm->devices);

@@ -777,6 +777,89 @@ static void flood_stays_with_the_host(void **state)
 	assert_int_equal(fakehost_stream_left(port->stream), 0);
 }
 
+/* What a flood does to a driver. */
+struct pressure {
+	size_t most;      /* bytes in one interrupt */
+	uint64_t inside;  /* time in the handler */
+	uint64_t outside; /* and elsewhere */
+};
+
+/* Receives `bytes`, each access taking `exit_ns`. The sender has everything ready, or sends a byte every `trickle_ns`. */
+static struct pressure flooded(struct port *port, size_t bytes, uint64_t exit_ns, uint64_t trickle_ns)
+{
+	static char sent[4096], rx[sizeof(sent) + 16];
+	struct pressure pressure = { 0 };
+	size_t put_count = 0, rx_count = 0;
+	uint64_t handled, last = 0;
+	const char *tx = "";
+
+	assert_true(bytes <= sizeof(sent));
+	for (size_t i = 0; i < bytes; i++)
+		sent[i] = (char)(i * 31 >> 3);
+	open_port(port, FIFO_8, UART_IER_RDI | UART_IER_RLSI);
+	handled = irqs(port);
+	port->exit_ns = exit_ns;
+	if (!trickle_ns)
+		put_count = fakehost_stream_put(port->stream, sent, bytes);
+	while (rx_count < bytes) {
+		size_t before = rx_count;
+		uint64_t start = fakehost_now(port->host);
+
+		if (irqs(port) != handled) {
+			handled = irqs(port);
+			linux_handler(port, &tx, rx, &rx_count);
+			pressure.inside += fakehost_now(port->host) - start;
+			pressure.most = rx_count - before > pressure.most ? rx_count - before : pressure.most;
+		} else {
+			fakehost_advance(port->host, 5 * US);
+			pressure.outside += 5 * US;
+		}
+		for (; trickle_ns && put_count < bytes && last + trickle_ns <= fakehost_now(port->host); put_count++) {
+			last = last ? last + trickle_ns : fakehost_now(port->host);
+			fakehost_stream_put(port->stream, &sent[put_count], 1);
+		}
+	}
+	port->exit_ns = 0;
+	assert_int_equal(rx_count, bytes);
+	assert_memory_equal(rx, sent, bytes);
+	return pressure;
+}
+
+/* However slow its accesses are, a driver reads one batch, comes out of its handler, and has most of the time for the rest
+ * of its system: with two ports, half of it. */
+static void a_flooded_driver_comes_out_of_its_handler(void **state)
+{
+	static const uint64_t exits_ns[] = { 0, 500, US, 3 * US, 8 * US, 20 * US, 50 * US, 100 * US, 300 * US };
+
+	for (size_t i = 0; i < sizeof(exits_ns) / sizeof(exits_ns[0]); i++) {
+		struct pressure pressure = flooded(*state, 4000, exits_ns[i], 0);
+
+		assert_in_range(pressure.most, 8, 16);
+		assert_true(pressure.inside * 2 <= pressure.outside);
+	}
+}
+
+/* The same where the stream has never more than a byte: each is announced by itself. */
+static void a_driver_under_a_trickle_comes_out_of_its_handler(void **state)
+{
+	static const uint64_t exits_ns[] = { 3 * US, 8 * US, 50 * US };
+
+	for (size_t i = 0; i < sizeof(exits_ns) / sizeof(exits_ns[0]); i++) {
+		struct pressure pressure = flooded(*state, 2000, exits_ns[i], 5 * US);
+
+		assert_in_range(pressure.most, 8, 32);
+		assert_true(pressure.inside <= pressure.outside);
+	}
+}
+
+/* On a fast host nothing is lost by that: 64 kB/s. */
+static void a_fast_driver_gets_16_bytes_in_250_us(void **state)
+{
+	struct pressure pressure = flooded(*state, 4000, 500, 0);
+
+	assert_in_range(pressure.inside + pressure.outside, 4000 / 16 * 250 * US, 4000 / 16 * 265 * US);
+}
+
 /* A driver that leaves its handler before all is read: the next batch tells it again. */
 static void half_read_input_is_announced_again(void **state)
 {
@@ -1394,6 +1477,9 @@ int main(void)
 		TEST(input_comes_without_rts_for_interrupts),
 		TEST(input_comes_without_rts_for_polling),
 		TEST(flood_stays_with_the_host),
+		TEST(a_flooded_driver_comes_out_of_its_handler),
+		TEST(a_driver_under_a_trickle_comes_out_of_its_handler),
+		TEST(a_fast_driver_gets_16_bytes_in_250_us),
 		TEST(half_read_input_is_announced_again),
 		TEST(priorities),
 		TEST(iir_read_of_data_leaves_thre),

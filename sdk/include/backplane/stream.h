@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams: the far side of a console-like device, whatever it is: a terminal, a file, nothing.
+ * Streams: the far side of a console-like device, whatever it is: a terminal, a file, a pseudo terminal, a
+ * client of a socket, nothing.
  *
  * The host opens it, reads and writes it, and keeps two bounded buffers. No call blocks, and a far side that does not
  * read or floods grows nothing: input stays where it is until the device has taken the last of it, and output is accepted
- * as far as there is room.
+ * as far as there is room. While nobody is there, on a pseudo terminal or a socket, output is accepted and dropped; whoever comes
+ * next finds what is written from then on. The device is not told of this: a cable is plugged in or not.
  */
 #ifndef BACKPLANE_STREAM_H
 #define BACKPLANE_STREAM_H
