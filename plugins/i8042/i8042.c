@@ -6,8 +6,8 @@
  * Commands and their answers are those of IBM's PS/2 (Hardware Interface Technical Reference, Keyboard and Auxiliary Device
  * Controller). Each takes no time: the input buffer is always empty, an answer is there in the access that asks for it.
  *
- * There is no firmware node: the fact that a controller is at its ports is stated by the tables, and Linux looks there. With a node
- * of PNP0303 alone it would complain of the missing mouse.
+ * Its node is the keyboard's, PNP0303, with both ports and the interrupt: a machine without a 8259 has no interrupt 1 unless a node
+ * says so. As there is no node of a mouse, Linux does not look for one, and says that.
  *
  * Everything here runs under the instance's mutex, except create and destroy.
  */
@@ -346,6 +346,7 @@ static const struct bp_device_class i8042_class = {
 	BP_DEVICE_CLASS_INIT,
 	.name = "i8042",
 	.summary = "keyboard controller with a reset line and no keyboard",
+	.hid = "PNP0303",
 	.facts = BP_FACT_I8042,
 	BP_PARAMS(i8042_params),
 	BP_RANGES(i8042_ranges),
