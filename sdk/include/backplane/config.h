@@ -23,8 +23,7 @@
 #define BP_P_MAC      8u  /* "52:54:00:12:34:56" */
 #define BP_P_ADDRESS  9u  /* "0xd0000000": a guest physical address or a port, as a string */
 #define BP_P_FILE     10u /* a path, relative to the configuration file; opened by the host */
-#define BP_P_STREAM \
-	11u /* "terminal", "null", "file:PATH", "pty", "pty:LINK" or "unix:PATH"; see <backplane/stream.h> */
+#define BP_P_STREAM   11u /* "terminal", "pty" and others; opened by the host, see <backplane/stream.h> */
 #define BP_P_GROUP    12u /* { key = value; ... }, with a table of its own */
 
 /* Flags of parameters. */

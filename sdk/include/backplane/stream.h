@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams: the far side of a console-like device, whatever it is: a terminal, a file, a pseudo terminal, a
- * client of a socket, nothing.
+ * Streams: the far side of a console-like device, whatever it is: "terminal", "null" for nothing, "file:PATH", a
+ * pseudo terminal ("pty", "pty:LINK"), or clients of a Unix socket ("unix:PATH").
  *
  * The host opens it, reads and writes it, and keeps two bounded buffers. No call blocks, and a far side that does not
  * read or floods grows nothing: input stays where it is until the device has taken the last of it, and output is accepted
