@@ -3,15 +3,17 @@
  * Far sides that come and go; see stream.h.
  *
  * A pseudo terminal. We have the master. While nobody has the slave open, poll() on the master says HUP for as long as that
- * lasts, read() gives EIO, and write() would fill the kernel's buffer for whoever comes next. No event tells that somebody has come: only
- * what he types does. So the master is waited for edge-triggered, which reports a hang-up once, and before output is written in
- * that state we look whether it still holds. Nothing has to be kept open or polled for. When the last program has gone, what it has not read is
- * dropped, and its settings are undone: with an echo, what the guest prints would come back as its input.
+ * lasts, read() gives EIO, and write() would fill the kernel's buffer for whoever comes next. No event tells that somebody
+ * has come: only what he types does. So the master is waited for edge-triggered, which reports a hang-up once, and before
+ * output is written in that state we look whether it still holds. Nothing has to be kept open or polled for. When the last
+ * program has gone, what it has not read is dropped, and its settings are undone: with an echo, what the guest prints would
+ * come back as its input.
  *
- * A listening socket. One client at a time; others wait in the kernel's queue of connections. A client's two directions end one by one, as
- * with pipes, so that what was sent before the end is still read: `cat FILE` into the socket sends all of FILE. The next one is
- * served as soon as output to the last has ended; his input waits until the last one's has been read, which a guest may never do. If he
- * goes, too, before that, what he sent gives way to the one after him: whatever the guest reads or not, a client is always served.
+ * A listening socket. One client at a time; others wait in the kernel's queue of connections. A client's two directions end
+ * one by one, as with pipes, so that what was sent before the end is still read: `cat FILE` into the socket sends all of
+ * FILE. The next one is served as soon as output to the last has ended; his input waits until the last one's has been read,
+ * which a guest may never do. If he goes, too, before that, what he sent gives way to the one after him: whatever the guest
+ * reads or not, a client is always served.
  */
 #include "core/device/stream.h"
 

@@ -11,11 +11,7 @@
  *   TX_HELD      a busy one, up to 16 bytes    the stream takes nothing     the stream takes all; `stall` without any taken
  *   TX_DROPPING  an empty one                  `stall` has passed           the stream takes a byte
  *
- * Input. Bytes are read from the stream in batches that fill the receiver, with a pause between
- * them, and not while the driver reads one. Otherwise a flood would refill the FIFO as fast as a
- * driver can empty it, and Linux's would not come out of its interrupt handler. How fast that is
- * depends on what an access costs, which differs a hundredfold between hosts, so the pause grows
- * with the time that the driver took for the batch.
+ * Input. Bytes are read from the stream in batches, with a pause between them: see pace.h.
  *
  * Interrupts. The line is an edge and the chip's output is a level, so it matters when to raise.
  * See settle().
@@ -24,23 +20,14 @@
 
 #include <inttypes.h>
 
-#define MS              UINT64_C(1000000) /* nanoseconds */
+#define MS            UINT64_C(1000000) /* nanoseconds */
 
 /* 8.5: four characters of 10 bits at 115200 baud. */
-#define RX_TIMEOUT_NS   UINT64_C(347222)
-/* Between two batches of 16 bytes: 64 kB/s, five times as fast as a real port. */
-#define RX_PAUSE_NS     UINT64_C(250000)
-/* A driver gets at least so many times as long as it took to read the batch. With two ports that are
- * flooded its system has half of its time for everything else. */
-#define RX_PAUSE_FACTOR 3
-/* It may have been stopped meanwhile, and that says nothing. */
-#define RX_PAUSE_MAX_NS (50 * MS)
-/* A driver that stops amid a batch for so long is not reading it, and is told again. */
-#define RX_QUIET_NS     MS
+#define RX_TIMEOUT_NS UINT64_C(347222)
 /* How long a driver without RTS has to enable the data interrupt until it is believed. */
-#define RX_HOPE_NS      (100 * MS)
+#define RX_HOPE_NS    (100 * MS)
 /* How long a burst may keep its interrupt to itself. */
-#define TX_LATE_NS      MS
+#define TX_LATE_NS    MS
 
 /* Both can only fail for a timer that does not exist. */
 static void timer_arm(struct serial *serial, enum timer_use use, uint64_t deadline_ns)
@@ -176,32 +163,17 @@ static void rx_timeout(struct serial *serial)
 		serial->uart.timed_out = true;
 }
 
-/* The driver has taken something from the receiver. When that is empty the pause begins. */
-static void rx_pace(struct serial *serial)
-{
-	uint64_t now_ns = bp_clock_ns(serial->dev);
-	uint64_t pause_ns;
-
-	if (!serial->rx_begin_ns)
-		serial->rx_begin_ns = now_ns;
-	serial->rx_last_ns = now_ns;
-	if (serial->uart.rx_count)
-		return;
-	pause_ns = (now_ns - serial->rx_begin_ns) * RX_PAUSE_FACTOR;
-	if (pause_ns > RX_PAUSE_MAX_NS)
-		pause_ns = RX_PAUSE_MAX_NS;
-	serial->rx_due_ns = serial->rx_begin_ns + RX_PAUSE_NS;
-	if (serial->rx_due_ns < now_ns + pause_ns)
-		serial->rx_due_ns = now_ns + pause_ns;
-	serial->rx_begin_ns = 0;
-}
-
-/* Moves what has come in to the receiver, as far as there is room. */
+/* Moves what has come in to the receiver, as far as there is room; if it is too early for that, the
+ * timer comes back to it. */
 static void rx_fill(struct serial *serial)
 {
 	uint8_t buf[UART_FIFO_BYTES];
 	size_t room;
 
+	if (bp_clock_ns(serial->dev) < pace_due(&serial->pace)) {
+		timer_arm(serial, TIMER_RX_PAUSE, pace_due(&serial->pace));
+		return;
+	}
 	while ((room = uart_rx_room(&serial->uart)) > 0) {
 		int got = bp_stream_read(serial->dev, serial->stream, buf, room);
 
@@ -212,23 +184,10 @@ static void rx_fill(struct serial *serial)
 		bp_metric_add(serial->received, (uint64_t)got);
 		for (int i = 0; i < got; i++)
 			uart_receive(&serial->uart, buf[i]);
-		serial->rx_begin_ns = 0;
+		pace_filled(&serial->pace);
 	}
 	if (serial->uart.rx_moved)
 		rx_watch(serial);
-}
-
-/* The same, unless it is too early for that: then the timer comes back to it. */
-static void rx_fill_paced(struct serial *serial)
-{
-	uint64_t due_ns = serial->rx_due_ns;
-
-	if (serial->rx_begin_ns)
-		due_ns = serial->rx_last_ns + RX_QUIET_NS;
-	if (bp_clock_ns(serial->dev) < due_ns)
-		timer_arm(serial, TIMER_RX_PAUSE, due_ns);
-	else
-		rx_fill(serial);
 }
 
 /* There may be input: sees to it that it is moved when the driver wants it. */
@@ -237,7 +196,7 @@ static void rx_expect(struct serial *serial)
 	struct uart *uart = &serial->uart;
 
 	if (uart_rx_room(uart) && !serial->armed[TIMER_RX_PAUSE])
-		timer_arm(serial, TIMER_RX_PAUSE, bp_clock_ns(serial->dev) + RX_PAUSE_NS);
+		timer_arm(serial, TIMER_RX_PAUSE, bp_clock_ns(serial->dev) + PACE_PERIOD_NS);
 	if (!uart_rx_hoped(uart))
 		timer_disarm(serial, TIMER_RX_HOPE);
 	else if (!serial->armed[TIMER_RX_HOPE])
@@ -263,7 +222,7 @@ void serial_port_timer(void *arg, uint32_t timer) /* [dev] */
 	serial->armed[use] = false;
 	switch (use) {
 	case TIMER_RX_PAUSE:
-		rx_fill_paced(serial);
+		rx_fill(serial);
 		break;
 	case TIMER_RX_HOPE:
 		serial->uart.believed = true;
@@ -296,7 +255,7 @@ void serial_port_stream(void *arg, uint32_t events) /* [dev] */
 	if (events & BP_STREAM_IN) {
 		serial->input = true;
 		if (!serial->armed[TIMER_RX_PAUSE])
-			rx_fill_paced(serial);
+			rx_fill(serial);
 	}
 	settle_and_expect(serial);
 }
@@ -308,11 +267,10 @@ void serial_port_accessed(struct serial *serial, bool write)
 	/* A held transmitter that FCR has emptied is no longer held. */
 	if (write && (uart->tx_count || serial->tx_state == TX_HELD))
 		transmit(serial);
-	if (uart->rx_moved) {
-		if (!write)
-			rx_pace(serial);
+	if (uart->rx_moved && !write)
+		pace_taken(&serial->pace, bp_clock_ns(serial->dev), !uart->rx_count);
+	if (uart->rx_moved)
 		rx_watch(serial);
-	}
 	settle_and_expect(serial);
 }
 
@@ -325,8 +283,7 @@ void serial_port_reset(struct serial *serial)
 	uart_reset(&serial->uart);
 	serial->told = 0;
 	serial->input = true;
-	serial->rx_begin_ns = 0;
-	serial->rx_due_ns = 0;
+	serial->pace = (struct pace){ 0 };
 }
 
 void serial_port_resume(struct serial *serial)

@@ -6,6 +6,7 @@
 #ifndef SERIAL_PORT_H
 #define SERIAL_PORT_H
 
+#include "pace.h"
 #include "uart.h"
 
 #include <backplane/plugin.h>
@@ -27,10 +28,8 @@ struct serial {
 	uint64_t held_since_ns;
 	uint64_t dropped;        /* bytes, in this episode */
 	uint64_t rx_deadline_ns; /* when the character timeout is due */
-	uint64_t rx_begin_ns;    /* when the driver began to read what is in the receiver; 0: not yet */
-	uint64_t rx_last_ns;     /* when it did last */
-	uint64_t rx_due_ns;      /* until when the receiver stays empty */
-	uint64_t *received;      /* metrics */
+	struct pace pace;
+	uint64_t *received; /* metrics */
 	uint64_t *sent;
 	uint64_t *lost;
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Serial ports as a wire: the real plugin in the real runtime, two ports at once, one on a pseudo terminal and one on a
- * socket, opened as `run` opens them. On the guest's side of each is a driver that does what Linux's 8250 does: it sleeps until an
- * interrupt comes and never looks without one, so an interrupt that is lost ends the test. On the host's side two threads write and read. In
- * the middle of it the readers stop, until the devices are full, and then go on.
+ * socket, opened as `run` opens them. On the guest's side of each is a driver that does what Linux's 8250 does: it sleeps
+ * until an interrupt comes and never looks without one, so an interrupt that is lost ends the test. On the host's side two
+ * threads write and read. In the middle of it the readers stop, until the devices are full, and then go on.
  *
- * BP_WIRE_BYTES is how much goes each way through each port; BP_WIRE_PAUSE_S how long the readers stop once the devices are full.
+ * BP_WIRE_BYTES is how much goes each way through each port; BP_WIRE_PAUSE_S how long the readers stop once the devices are
+ * full.
  */
 #include "core/base/clock.h"
 #include "core/base/fd.h"
