@@ -213,7 +213,7 @@ int memory_clear(struct memory *memory, struct err *err)
 {
 	for (size_t i = 0; i < memory->map.count; i++) {
 		uint64_t bytes = memory->map.regions[i].bytes;
-		void *again;
+		void *again = NULL;
 		int r;
 
 		if (fallocate(memory->fds[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A device that tells the machine of any event, as the guest says. Bytes from its base, each also 32 bits wide:
+ * A device that tells the machine of any event, as the guest says, at ports or in memory. Registers, 32 bits wide:
  *   0  value: of the next event; reads back what was written, and 0 after a reset
  *   4  event: writing raises that BP_EVENT_*; reads how many have been raised since the last reset
  */
@@ -27,8 +27,21 @@ static const struct bp_param events_params[] = {
 	},
 };
 
+static const struct bp_param events_mmio_params[] = {
+	{
+	    .name = "base",
+	    .type = BP_P_ADDRESS,
+	    .def = "0xd2000000",
+	    .help = "guest physical address",
+	},
+};
+
 static const struct bp_range events_ranges[] = {
-	{ .space = BP_PIO, .length = REG_BYTES, .widths = BP_W8 | BP_W32, .base_param = "base" },
+	{ .space = BP_PIO, .length = REG_BYTES, .widths = BP_W32, .base_param = "base" },
+};
+
+static const struct bp_range events_mmio_ranges[] = {
+	{ .space = BP_MMIO, .length = REG_BYTES, .widths = BP_W32, .base_param = "base" },
 };
 
 static int events_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **ret) /* [main] */
@@ -80,6 +93,18 @@ static const struct bp_device_class events_class = {
 	.reset = events_reset,
 	.destroy = free,
 };
+
+static const struct bp_device_class events_mmio_class = {
+	BP_DEVICE_CLASS_INIT,
+	.name = "events-mmio",
+	.summary = "raises any event, in memory",
+	BP_PARAMS(events_mmio_params),
+	BP_RANGES(events_mmio_ranges),
+	.create = events_create,
+	.access = events_access,
+	.reset = events_reset,
+	.destroy = free,
+};
 /* clang-format on */
 
-BP_PLUGIN("org.backplane.test.events", "1.0", &events_class)
+BP_PLUGIN("org.backplane.test.events", "1.0", &events_class, &events_mmio_class)

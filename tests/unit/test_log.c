@@ -49,6 +49,23 @@ static void levels_are_kept(void **state)
 	}
 }
 
+/* Also the longest line that there can be, and whatever a guest puts into it. */
+static void lines_for_programs_have_no_level(void **state)
+{
+	char text[5000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	log_catch(LOG_LEVEL_ERROR);
+	log_tell("one %d\n", 1);
+	log_set_raw_terminal(true);
+	log_tell("%s", text);
+	log_set_raw_terminal(false);
+	assert_ptr_equal(strstr(log_caught(), "one 1?\nxxx"), log_caught());
+	assert_int_equal(count_of_text(log_caught(), "x\r\n"), 1);
+}
+
 static void levels_have_names(void **state)
 {
 	enum log_level level = LOG_LEVEL_ERROR;
@@ -254,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_line_has_a_prefix_and_an_end),
 		TEST(levels_are_kept),
+		TEST(lines_for_programs_have_no_level),
 		TEST(levels_have_names),
 		TEST(control_characters_are_replaced),
 		TEST(control_characters_of_utf_8_too),
