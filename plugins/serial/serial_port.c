@@ -20,14 +20,14 @@
 
 #include <inttypes.h>
 
-#define MS              UINT64_C(1000000) /* nanoseconds */
+#define MS            UINT64_C(1000000) /* nanoseconds */
 
 /* 8.5: four characters of 10 bits at 115200 baud. */
-#define RX_TIMEOUT_NS   UINT64_C(347222)
+#define RX_TIMEOUT_NS UINT64_C(347222)
 /* How long a driver without RTS has to enable the data interrupt until it is believed. */
-#define RX_HOPE_NS      (100 * MS)
+#define RX_HOPE_NS    (100 * MS)
 /* How long a burst may keep its interrupt to itself. */
-#define TX_LATE_NS      MS
+#define TX_LATE_NS    MS
 
 /* Both can only fail for a timer that does not exist. */
 static void timer_arm(struct serial *serial, enum timer_use use, uint64_t deadline_ns)
@@ -267,11 +267,10 @@ void serial_port_accessed(struct serial *serial, bool write)
 	/* A held transmitter that FCR has emptied is no longer held. */
 	if (write && (uart->tx_count || serial->tx_state == TX_HELD))
 		transmit(serial);
-	if (uart->rx_moved) {
-		if (!write)
-			pace_taken(&serial->pace, bp_clock_ns(serial->dev), !uart->rx_count);
+	if (uart->rx_moved && !write)
+		pace_taken(&serial->pace, bp_clock_ns(serial->dev), !uart->rx_count);
+	if (uart->rx_moved)
 		rx_watch(serial);
-	}
 	settle_and_expect(serial);
 }
 

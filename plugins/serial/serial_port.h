@@ -29,7 +29,7 @@ struct serial {
 	uint64_t dropped;        /* bytes, in this episode */
 	uint64_t rx_deadline_ns; /* when the character timeout is due */
 	struct pace pace;
-	uint64_t *received;      /* metrics */
+	uint64_t *received; /* metrics */
 	uint64_t *sent;
 	uint64_t *lost;
 };

@@ -79,6 +79,7 @@ if [ -e /dev/rtc0 ] && ! grep -q test= /proc/cmdline; then
 	timers
 	panics
 	say keyboard "$(dmesg | sed -n 's/^\[ *[0-9.]*\] serio: i8042 KBD port at \(.*\)/\1/p')"
+	say keyboard.line "$(sed -n 's/.* \([0-9]*\)-edge  *i8042$/\1/p' /proc/interrupts)"
 	say mouse "$(dmesg | grep -c 'i8042 AUX port')"
 	sh /report.sh
 fi
