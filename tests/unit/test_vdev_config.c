@@ -77,6 +77,32 @@ static void the_guest_writes_config(void **state)
 	assert_int_equal(atomic_load(&one->config_notices), 0);
 }
 
+/* Between two lives nobody is told, and no reset of the driver's gets through. */
+static void break_config(struct vsubject *subject, uint32_t offset, uint32_t bytes)
+{
+	(void)offset, (void)bytes;
+	bp_broken(subject->dev, "nonsense");
+}
+
+static void one_that_is_broken_before_its_life_lives(void **state)
+{
+	struct vsubject *one = &((struct vfixture *)*state)->one;
+	uint8_t byte = 1;
+
+	one->config = break_config;
+	vsubject_run(one);
+	v_fill(one);
+	log_catch(LOG_LEVEL_WARN);
+	vdev_config_write(one->device, 0, &byte, 1);
+	log_release();
+	v_activate_device(one, ALL_FEATURES);
+	assert_true(event_wait(&one->resets, 1));
+	v_offer(one, 0, 1);
+	kick(one);
+	assert_true(wait_used(one, 1));
+	assert_int_equal(atomic_load(&one->needs_reset), 0);
+}
+
 static int create_offer(struct vsubject *subject)
 {
 	MUST(bp_virtio_offer(subject->dev, 8, 1) == -EINVAL);
@@ -112,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(config_is_told_once_a_callback),
 		TEST(the_guest_writes_config),
+		TEST(one_that_is_broken_before_its_life_lives),
 		TEST(less_than_declared),
 	};
 
