@@ -82,14 +82,17 @@ void control_receive(struct console *console, struct bp_chain *chain)
 {
 	struct control head;
 	size_t got = bp_chain_read(chain, &head, sizeof(head));
-	uint32_t id = le32toh(head.id);
-	uint16_t event = le16toh(head.event), value = le16toh(head.value);
+	uint32_t id;
+	uint16_t event, value;
 
 	bp_chain_complete(chain);
 	if (got != sizeof(head)) {
 		bp_broken(console->dev, "a control message of %zu bytes", got);
 		return;
 	}
+	id = le32toh(head.id);
+	event = le16toh(head.event);
+	value = le16toh(head.value);
 	if (event == DEVICE_READY) {
 		for (uint32_t i = 0; value && i < console->port_count; i++)
 			console->ports[i].messages |= MESSAGE_ADD;
