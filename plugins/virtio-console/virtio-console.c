@@ -209,7 +209,9 @@ static int make_ports(struct console *console, const struct bp_cfg *cfg)
 
 		r = add_port(console, group, bp_cfg_string(group, "name"));
 	}
-	return r == 0 ? bp_timer_add(console->dev, port_stalled, console, &console->ports[0].stall_timer) : r;
+	if (r == 0)
+		r = bp_timer_add(console->dev, port_stalled, console, &console->ports[0].stall_timer);
+	return r == 0 ? bp_timer_add(console->dev, port_turn, console, &console->turn_timer) : r;
 }
 
 static int console_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **ret) /* [main] */
