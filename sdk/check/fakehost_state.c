@@ -97,7 +97,7 @@ static int append(struct fakehost_bytes *state, const void *bytes, size_t count)
 
 	if (!data)
 		return -ENOMEM;
-	if (count)
+	if (bytes && count)
 		memcpy(data + state->count, bytes, count);
 	state->data = data;
 	state->count += count;
