@@ -302,6 +302,9 @@ void fakehost_stream_clear(struct bp_stream *stream);
 /* The terminal on the far side has this size from now on, which the device is told. Without it there is no terminal. */
 void fakehost_stream_resize(struct bp_stream *stream, uint32_t columns, uint32_t rows);
 
+/* Streams that devices of this host get from now on have such a terminal from the beginning; 0 and 0: none, as at first. */
+void fakehost_terminal(struct fakehost *host, uint32_t columns, uint32_t rows);
+
 /* How often the device has called bp_stream_read() and bp_stream_write(). */
 uint64_t fakehost_stream_calls(const struct bp_stream *stream);
 

@@ -362,6 +362,8 @@ static struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *n
 	}
 	stream->dev = dev;
 	stream->room = SIZE_MAX;
+	stream->columns = dev->host->columns;
+	stream->rows = dev->host->rows;
 	memcpy(stream->name, full, sizeof(full));
 	dev->streams[dev->stream_count++] = stream;
 	return stream;

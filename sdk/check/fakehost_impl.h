@@ -55,6 +55,8 @@ struct fakehost {
 	uint64_t start_ns;  /* the same of BP_CLOCK_START */
 	uint64_t next_base; /* MMIO that is chosen */
 	uint32_t vcpus;
+	uint32_t columns; /* of the terminal of new streams; 0: none */
+	uint32_t rows;
 	uint32_t breaches;
 	struct fake_line *lines;      /* oldest first */
 	struct fakehost_dev *devices; /* in order of creation */
