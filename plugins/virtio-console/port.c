@@ -141,6 +141,5 @@ void port_reset(struct port *port)
 	port->dropping = 0;
 	port->dropped = 0;
 	port->messages = 0;
-	/* A driver without ports has no way to say it. */
-	port->open = port == port->console->ports;
+	port->open = 0;
 }
