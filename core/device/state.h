@@ -49,9 +49,9 @@ int state_reader_begin(struct state_reader *reader, const struct bp_host *host, 
 int state_reader_end(const struct state_reader *reader, struct err *err);
 
 /* The host table's entries. */
-int host_put_uint(struct bp_writer *writer, uint32_t tag, uint64_t value);
-int host_put_bytes(struct bp_writer *writer, uint32_t tag, const void *bytes, size_t count);
-int host_get_uint(struct bp_reader *reader, uint32_t tag, uint64_t *ret);
-int host_get_bytes(struct bp_reader *reader, uint32_t tag, void *buf, size_t cap);
+int host_put_uint(struct bp_writer *head, uint32_t tag, uint64_t value);
+int host_put_bytes(struct bp_writer *head, uint32_t tag, const void *bytes, size_t count);
+int host_get_uint(struct bp_reader *head, uint32_t tag, uint64_t *ret);
+int host_get_bytes(struct bp_reader *head, uint32_t tag, void *buf, size_t cap);
 
 #endif

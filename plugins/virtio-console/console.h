@@ -8,7 +8,7 @@
 #define PORTS_MAX        8u /* as many streams as an instance can have; the first is the console */
 #define PORT_NAME_MAX    63u
 #define TX_BYTES         1024u
-#define TURN_BYTES       (256u * 1024) /* of a port's output in one go: a chain alone can have 4 GiB */
+#define TURN_BYTES       262144u /* of a port's output in one go: a chain alone can have 4 GiB */
 
 /* 5.3.3 */
 #define F_SIZE           (UINT64_C(1) << 0)

@@ -276,6 +276,7 @@ static void damaged_states_are_refused_or_harmless(void **state)
 		assert_true(device_load(subject->device, copy, length, &subject->err) < 0);
 		free(copy);
 	}
+	MUST(count);
 	copy = malloc(count);
 	assert_non_null(copy);
 	for (size_t at = 0; at < count; at++)

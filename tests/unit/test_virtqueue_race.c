@@ -108,7 +108,7 @@ static void inside(const struct iovec *iov)
 			return;
 		}
 	}
-	MUST(!"a piece is outside of memory");
+	MUST(false); /* a piece is outside of memory */
 }
 
 static void use_chain(struct chain *chain, bool have[SIZE])
