@@ -416,6 +416,22 @@ static void lists_of_a_wrong_size_fail(void **state)
 	assert_int_equal(fakehost_io_count(disk->dev), 0);
 }
 
+/* However large the disk is, a segment has at most max_discard_sectors. */
+static void segments_are_bounded(void **state)
+{
+	struct disk *disk = *state;
+	struct fakehost_op op;
+
+	assert_int_equal(ftruncate(disk->fd, INT64_C(3) << 30), 0);
+	disk_run(disk, NO_VALUES, 0);
+	assert_status(ask_range(disk, VIRTIO_BLK_T_DISCARD, 0, (1u << 22) + 1, 0), 0, VIRTIO_BLK_S_IOERR);
+	assert_status(ask_range(disk, VIRTIO_BLK_T_WRITE_ZEROES, 0, (1u << 22) + 1, 0), 0, VIRTIO_BLK_S_IOERR);
+	ask_range(disk, VIRTIO_BLK_T_DISCARD, 1u << 20, 1u << 22, 0);
+	assert_int_equal(fakehost_io_look(disk->dev, 0, &op), 0);
+	assert_int_equal(op.offset, UINT64_C(1) << 29);
+	assert_int_equal(op.bytes, UINT64_C(1) << 31);
+}
+
 /* 5.2.6.1: a driver that has not negotiated them sends none. */
 static void what_was_not_negotiated_is_unsupported(void **state)
 {
@@ -491,6 +507,7 @@ int main(void)
 		DISK_TEST(segments_are_done_one_by_one),
 		DISK_TEST(wrong_segments_fail),
 		DISK_TEST(lists_of_a_wrong_size_fail),
+		DISK_TEST(segments_are_bounded),
 		DISK_TEST(what_was_not_negotiated_is_unsupported),
 		DISK_TEST(a_discard_that_the_host_cannot_do_is_none),
 		DISK_TEST(readonly_takes_no_writes),

@@ -150,8 +150,19 @@ static void a_reset_ends_a_stall(void **state)
 	assert_output(test->stream, "a");
 	assert_waits(chain);
 	assert_lost(test, 0);
+	/* The next driver's output has its whole time. */
 	assert_int_equal(fakehost_activate(test->dev, 0, 2), 0);
-	assert_over(send_text(test, TX(0), "xyz"), 0);
+	fakehost_stream_room(test->stream, 0);
+	chain = send_text(test, TX(0), "xyz");
+	assert_waits(chain);
+	fakehost_advance(test->host, 50 * MS);
+	assert_int_equal(fakehost_reset(test->dev), 0);
+	assert_int_equal(fakehost_activate(test->dev, 0, 2), 0);
+	fakehost_advance(test->host, 90 * MS);
+	chain = send_text(test, TX(0), "xyz");
+	assert_waits(chain);
+	fakehost_stream_room(test->stream, SIZE_MAX);
+	assert_over(chain, 0);
 	assert_output(test->stream, "axyz");
 }
 

@@ -205,7 +205,7 @@ static void input_waits_for_the_guest_to_open(void **state)
 static void a_port_waits_for_its_reader(void **state)
 {
 	struct console_test *test = *state;
-	struct fakehost_chain *chain;
+	struct fakehost_chain *chain, *console;
 
 	console_run(test, two_ports, 0);
 	fakehost_stream_room(port_stream(test, 1), 2);
@@ -213,8 +213,12 @@ static void a_port_waits_for_its_reader(void **state)
 	fakehost_advance(test->host, 3600 * 1000 * MS);
 	assert_waits(chain);
 	assert_lost(test, 0);
-	/* Others do not wait for it. */
-	assert_over(send_text(test, TX(0), "console"), 0);
+	/* Others do not wait for it, nor is their time over. */
+	fakehost_stream_room(test->stream, 0);
+	console = send_text(test, TX(0), "console");
+	assert_waits(console);
+	fakehost_stream_room(test->stream, SIZE_MAX);
+	assert_over(console, 0);
 	assert_over(send_text(test, TX(2), "log"), 0);
 	fakehost_stream_room(port_stream(test, 1), SIZE_MAX);
 	assert_over(chain, 0);
@@ -222,7 +226,9 @@ static void a_port_waits_for_its_reader(void **state)
 	/* The console's is. */
 	fakehost_stream_room(test->stream, 0);
 	chain = send_text(test, TX(0), "x");
-	fakehost_advance(test->host, 100 * MS);
+	fakehost_advance(test->host, 100 * MS - 1);
+	assert_waits(chain);
+	fakehost_advance(test->host, 1);
 	assert_over(chain, 0);
 	assert_lost(test, 1);
 }
