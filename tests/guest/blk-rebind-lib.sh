@@ -39,7 +39,8 @@ no_virtio_messages() {
 	[[ -z $found ]] || fail "$found"
 	found=$(unknown_warnings "$BP_TMP/rebind.log" | grep -Ev '^(I/O error, dev|Buffer I/O error on dev) vd[abc], ' || true)
 	[[ -z $found ]] || fail "unexplained kernel messages: $found"
-	[[ ! -s $BP_TMP/rebind.err ]] || fail "backplane has complained: $(cat "$BP_TMP/rebind.err")"
+	found=$(complaints rebind)
+	[[ -z $found ]] || fail "backplane has complained: $found"
 }
 
 no_failed_requests() {

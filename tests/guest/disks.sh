@@ -58,11 +58,17 @@ metric() {
 	sed -n "s/^backplane_virtio_blk_$2{.*device=\"$3\".*} //p" "$BP_TMP/$1.metrics"
 }
 
+# complaints NAME: what the program has warned of, but for what says no more than that this machine is busy.
+complaints() {
+	grep -v ': warning: .* took [0-9]* ms; a callback must not block$' "$BP_TMP/$1.err" || true
+}
+
 # no_warnings NAME: neither of the guest's kernel nor of the program.
 no_warnings() {
 	local found
 	expect "$1" "done" 1
 	found=$(unknown_warnings "$BP_TMP/$1.log")
 	[[ -z $found ]] || fail "unexplained kernel messages: $found"
-	[[ ! -s $BP_TMP/$1.err ]] || fail "backplane has complained: $(cat "$BP_TMP/$1.err")"
+	found=$(complaints "$1")
+	[[ -z $found ]] || fail "backplane has complained: $found"
 }
