@@ -6,6 +6,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES UINT64_C(0x200000)
+/* Linux 6.1; the C library may be older. It does not ask whether files in memory have huge pages by default. */
+#define COLLAPSE   25
 
 void *gmem_slice(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 {
@@ -75,6 +80,19 @@ int gmem_zero(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
 		return bytes ? -EFAULT : 0;
 	memset(dst, 0, bytes);
 	return 0;
+}
+
+void gmem_expect(const struct gmem *mem, uint64_t gpa, uint64_t bytes)
+{
+	uint8_t *host = gmem_slice(mem, gpa, bytes);
+	uint64_t before = host ? (HUGE_BYTES - (uintptr_t)host % HUGE_BYTES) % HUGE_BYTES : 0;
+	uint64_t huge_bytes = host && bytes > before ? (bytes - before) / HUGE_BYTES * HUGE_BYTES : 0;
+
+	/* Only pages that will be filled as a whole: no memory is taken for nothing. One that is not there at all is not made huge. */
+	for (uint64_t i = 0; i < huge_bytes; i += HUGE_BYTES)
+		__atomic_fetch_or(host + before + i, 0, __ATOMIC_RELAXED);
+	if (huge_bytes)
+		(void)madvise(host + before, huge_bytes, COLLAPSE);
 }
 
 uint64_t gmem_total(const struct gmem *mem)

@@ -37,6 +37,10 @@ int gmem_write(const struct gmem *mem, uint64_t gpa, const void *buf, size_t byt
 int gmem_copy(const struct gmem *mem, uint64_t dst_gpa, uint64_t src_gpa, uint64_t bytes);
 int gmem_zero(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
 
+/* A hint: all of [gpa, gpa + bytes) is about to be written. The host takes huge pages for it where it can, so that neither
+ * we nor the guest pays for each small one. Nothing is written, and nothing fails. */
+void gmem_expect(const struct gmem *mem, uint64_t gpa, uint64_t bytes);
+
 /* Sum of all regions. */
 uint64_t gmem_total(const struct gmem *mem);
 

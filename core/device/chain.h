@@ -9,8 +9,8 @@
  * (at most BP_CHAIN_IOV_MAX) a slot. The last slot that was given back is used first, so that a queue of little depth touches little.
  *
  * A plugin may complete a chain of a life that has ended, late. So a block whose chains were not all given back at the reset is set
- * aside, and a new life gets another one: pointers into the old one stay good, and are recognised (vdev.c). The last CHAIN_LIVES
- * blocks are kept so; a plugin that completes a chain after more resets than that is not protected from itself.
+ * aside, and a new life gets another one: pointers into the old one stay good, and are recognised (vdev.c); of the memory for pieces
+ * it keeps nothing. The last CHAIN_LIVES blocks are kept so; a plugin that completes a chain after more resets than that is not protected from itself.
  *
  * All under the device's lock, but for chain_claim().
  */

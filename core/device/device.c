@@ -297,6 +297,8 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	r = device->vdev ? vdev_make_queues(device) : 0;
 	if (r < 0) {
 		err_sys(err, r, "cannot create the device");
+		/* Jobs that create has begun are over before the plugin's state is. */
+		device_jobs_stop(device);
 		destroy(device);
 		goto fail;
 	}
@@ -328,6 +330,16 @@ void device_free(struct device *device)
 	values_free(values);
 }
 
+/* The counterpart of a start that was fine. */
+static void call_stop(struct device *device)
+{
+	struct device_context before = device_enter_main(device, "stop");
+
+	if (device->class->callbacks.stop)
+		device->class->callbacks.stop(device->self);
+	device_leave_main(before);
+}
+
 int device_start(struct device *device, struct err *err)
 {
 	const struct bp_device_class *callbacks = &device->class->callbacks;
@@ -347,8 +359,11 @@ int device_start(struct device *device, struct err *err)
 		return err_sys(err, r, "the plugin cannot start the device");
 	}
 	r = device_loop_start(device, err);
-	if (r < 0)
+	if (r < 0) {
+		device_jobs_stop(device);
+		call_stop(device);
 		return r;
+	}
 	since = device_enter(device, "stream callback");
 	device->state = DEVICE_RUNNING;
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
@@ -369,16 +384,12 @@ void device_stop(struct device *device)
 	device->state = DEVICE_STOPPED;
 	device_io_end(device);
 	lock_give(&device->lock);
-	if (ran && device->class->callbacks.stop) {
-		struct device_context before = device_enter_main(device, "stop");
-
-		device->class->callbacks.stop(device->self);
-		device_leave_main(before);
-	}
-	if (ran)
-		for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
-			if (device->streams[i])
-				stream_flush_last(device->streams[i]);
+	if (!ran)
+		return;
+	call_stop(device);
+	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
+		if (device->streams[i])
+			stream_flush_last(device->streams[i]);
 }
 
 int device_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, bool write, uint64_t *value)

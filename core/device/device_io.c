@@ -7,7 +7,7 @@
  * thread (a vCPU's) wakes the loop for it. Nothing is allocated for a request: slots are made with the engine, and pieces that do not
  * fit into one lie in an area of which only as much takes memory as has been used, at most 16 bytes * BP_CHAIN_IOV_MAX a slot.
  *
- * A reset waits for all that is under way, and drops it: the plugin is not told.
+ * A reset waits for what is under way with the kernel, and drops everything: the plugin is not told.
  */
 #include "core/device/chain.h"
 #include "core/device/internal.h"
@@ -186,7 +186,7 @@ void device_io_end(struct device *device)
 		struct bp_io *io = device->ios[i];
 
 		io->ending = true;
-		io_engine_drain(io->engine);
+		io_engine_cancel(io->engine);
 		io->ending = false;
 		io->queued = false;
 	}

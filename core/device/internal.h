@@ -239,7 +239,7 @@ bool device_io_ready(const struct device *device);
 void device_io_reap(struct device *device);
 /* Waits for all that is under way, and tells the plugin, also of what it submits meanwhile. Under the lock, entered. */
 void device_io_finish(struct device *device);
-/* Waits for all that is under way; no plugin is told of it. */
+/* Waits for what the kernel does already, and drops the rest; no plugin is told of it. */
 void device_io_end(struct device *device);
 void device_io_free(struct device *device);
 

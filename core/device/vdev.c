@@ -333,7 +333,10 @@ static int activate(struct device *device, const struct vdev_setup *setup, struc
 	struct vdev *vdev = device->vdev;
 	uint32_t ready = 0;
 
-	if (device->state != DEVICE_RUNNING || device->broken || vdev->active)
+	/* Broken between two lives, by its plugin: the driver's reset does not come through to a device that is inactive. */
+	if (device->broken && !vdev->active)
+		device_reset_entered(device);
+	if (device->state != DEVICE_RUNNING || vdev->active)
 		return err_set(err, -ENODEV, "the device does not run");
 	for (uint32_t i = 0; i < setup->queue_count && i < vdev->queue_count; i++) {
 		int r;

@@ -8,6 +8,7 @@
  *   inactive   device_new, vdev_reset, a failed vdev_activate nothing of the guest's is touched
  *   active     vdev_activate == 0                             the loop waits for kicks and hands chains to the plugin
  *   broken     a rule of virtqueue.h, bp_broken()             as inactive, but for what the plugin still does; ends with vdev_reset
+ * A plugin that calls bp_broken() while it is inactive has it reset by the next vdev_activate, before anything else.
  *
  * A kick wakes the device's loop, which drains the queue: it pops until the queue is empty and armed, or for as many chains as the
  * queue has entries, and then lets others have their turn. At the end of each callback everything that was completed in it is

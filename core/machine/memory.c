@@ -100,14 +100,34 @@ uint64_t memory_low_bytes(uint64_t bytes)
 
 /* ---- making it ---- */
 
+/* Where to map `bytes`, so that a huge page of the guest is one of ours: an address that is a multiple of MEMORY_HUGE_BYTES, in a
+ * place that is kept free. NULL, any address, where there is none. */
+static void *aligned_place(uint64_t bytes)
+{
+	uint64_t all = bytes + MEMORY_HUGE_BYTES, before;
+	uint8_t *place = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (place == MAP_FAILED)
+		return NULL;
+	before = (MEMORY_HUGE_BYTES - (uintptr_t)place % MEMORY_HUGE_BYTES) % MEMORY_HUGE_BYTES;
+	if (before)
+		munmap(place, before);
+	munmap(place + before + bytes, all - before - bytes);
+	return place + before;
+}
+
 /* Maps a region's file. */
 static int region_map(const struct memory *memory, int fd, uint64_t bytes, void **ret, struct err *err)
 {
 	bool huge = memory->spec.hugepages;
 	const struct memory_spec missing = { .bytes = bytes, .hugepages = huge };
 	/* Huge pages are reserved here, so that none is missing later, when nothing could be done but kill us. */
-	void *host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (huge ? 0 : MAP_NORESERVE), fd, 0);
+	void *place = huge ? NULL : aligned_place(bytes);
+	int flags = MAP_SHARED | (huge ? 0 : MAP_NORESERVE) | (place ? MAP_FIXED : 0);
+	void *host = mmap(place, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 
+	if (host == MAP_FAILED && place)
+		munmap(place, bytes);
 	if (host == MAP_FAILED && errno == ENOMEM && memory_check_hugepages(&missing, err) < 0)
 		return -ENOMEM;
 	if (host == MAP_FAILED)

@@ -21,8 +21,8 @@ struct vm {
 	size_t device_count;
 	struct device **devices;
 	struct virtio_seat **seats; /* of the devices; NULL for one that is no virtio device */
-	struct opener opener;     /* what it made in the file system is there as long as the VM */
-	const char *metrics_path; /* borrowed; NULL: nowhere */
+	struct opener opener;       /* what it made in the file system is there as long as the VM */
+	const char *metrics_path;   /* borrowed; NULL: nowhere */
 	uint64_t restarts;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */

@@ -92,8 +92,9 @@ struct blk {
 	struct bp_io *io;
 	enum cache cache;
 	int readonly;
-	int writethrough; /* as negotiated and chosen by the guest */
-	uint64_t features;
+	int chosen; /* the guest has written to config.writeback since the reset */
+	int active; /* a driver is there, with these features */
+	uint64_t features, offered;
 	char serial[ID_BYTES];
 	struct blk_config config;
 	struct bp_chain *waiting; /* for room in the engine, in order */
@@ -102,6 +103,12 @@ struct blk {
 		uint64_t *reads, *writes, *flushes, *discards, *errors, *read_bytes, *write_bytes;
 	} metrics;
 };
+
+/* Whether a write is complete only after a flush: as negotiated, and chosen by deployer and guest. */
+static inline int blk_writethrough(const struct blk *blk)
+{
+	return !blk->config.writeback;
+}
 
 /* What is next for a request. */
 enum step {

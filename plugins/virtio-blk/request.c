@@ -115,14 +115,14 @@ static void step(struct request *request)
 
 	switch (request->type) {
 	case T_OUT:
-		request->step = blk->writethrough && request->step == STEP_START ? STEP_FLUSH : STEP_FINISHED;
+		request->step = blk_writethrough(blk) && request->step == STEP_START ? STEP_FLUSH : STEP_FINISHED;
 		break;
 	case T_DISCARD:
 	case T_WRITE_ZEROES:
 		if (request->step == STEP_START && ++request->segment < request->segments)
 			break;
 		/* Zeroes are data, and as durable as a write. */
-		request->step = request->type == T_WRITE_ZEROES && blk->writethrough && request->step == STEP_START
+		request->step = request->type == T_WRITE_ZEROES && blk_writethrough(blk) && request->step == STEP_START
 				    ? STEP_FLUSH
 				    : STEP_FINISHED;
 		break;
@@ -139,6 +139,9 @@ static void request_done(void *arg, int64_t result)
 	struct blk *blk = request->blk;
 	int moves = request->step == STEP_START && (request->type == T_IN || request->type == T_OUT);
 
+	/* A discard is a hint, which a host need not be able to take (its file system has no holes). */
+	if (request->type == T_DISCARD && result == -EOPNOTSUPP)
+		result = 0;
 	/* A file that was cut short underneath gives less than it should. */
 	if (result < 0 || (moves && (uint64_t)result != request->bytes)) {
 		bp_log(blk->dev, BP_LOG_WARN, "request of type %" PRIu32 " at byte %" PRIu64 " failed: %s",
@@ -149,7 +152,11 @@ static void request_done(void *arg, int64_t result)
 	} else {
 		step(request);
 	}
-	run(blk, chain);
+	/* What is over needs no room, and waits for none. */
+	if (request->step == STEP_FINISHED)
+		finish(chain, request->status);
+	else
+		run(blk, chain);
 	run_waiting(blk);
 }
 

@@ -10,10 +10,11 @@
  *
  *   mode          a write is complete when     FLUSH                        the driver
  *   WRITEBACK     the host has it              waits for stable storage     has FLUSH, or chose writeback (CONFIG_WCE)
- *   WRITETHROUGH  it is on stable storage      the same                     has neither, or cache says so, or chose it
+ *   WRITETHROUGH  it is on stable storage      the same                     has no FLUSH, or cache says so, or chose it
  *   UNSAFE        the host has it              does nothing                 cache says so
  *
- * 5.2.5.2 and 5.2.6.2: a driver that negotiates neither FLUSH nor CONFIG_WCE gets WRITETHROUGH.
+ * 5.2.5.2 and 5.2.6.2: a driver that negotiates no FLUSH gets WRITETHROUGH, unless it has CONFIG_WCE and chooses otherwise, which it may do before it is
+ * ready, when the device does not know yet what will be negotiated.
  */
 #include "blk.h"
 
@@ -102,8 +103,12 @@ static void blk_activate(void *self, uint64_t features, uint32_t queues) /* [dev
 
 	(void)queues;
 	blk->features = features;
-	if (blk->cache == CACHE_WRITEBACK && !(features & F_CONFIG_WCE))
-		blk->writethrough = !(features & F_FLUSH);
+	blk->active = 1;
+	if (blk->cache != CACHE_WRITEBACK)
+		return;
+	if (!(features & F_CONFIG_WCE) || !blk->chosen)
+		blk->config.writeback = (features & F_FLUSH) != 0;
+	config_show(blk);
 }
 
 /* 5.2.5: the guest chooses between writeback and writethrough. Nothing else there is its own. */
@@ -115,9 +120,9 @@ static void blk_config_changed(void *self, uint32_t offset, uint32_t bytes) /* [
 	(void)offset;
 	(void)bytes;
 	bp_virtio_config_read(blk->dev, WRITEBACK_OFFSET, &writeback, 1);
-	if ((blk->features & F_CONFIG_WCE) && writeback <= 1 && writeback != blk->config.writeback) {
+	if (writeback <= 1 && blk->cache == CACHE_WRITEBACK && (!blk->active || (blk->features & F_CONFIG_WCE))) {
 		blk->config.writeback = writeback;
-		blk->writethrough = !writeback;
+		blk->chosen = 1;
 	}
 	config_show(blk);
 }
@@ -129,8 +134,9 @@ static void blk_reset(void *self) /* [dev] */
 	blk->waiting = NULL;
 	blk->waiting_end = &blk->waiting;
 	blk->features = 0;
-	blk->writethrough = blk->cache == CACHE_WRITETHROUGH;
-	blk->config.writeback = !blk->writethrough;
+	blk->active = 0;
+	blk->chosen = 0;
+	blk->config.writeback = blk->cache != CACHE_WRITETHROUGH;
 	config_show(blk);
 }
 
@@ -175,7 +181,7 @@ static void describe(struct blk *blk, uint32_t queues)
 
 static int offer(struct blk *blk, uint32_t queues)
 {
-	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH;
+	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY;
 
 	if (queues > 1)
 		features |= F_MQ;
@@ -183,9 +189,13 @@ static int offer(struct blk *blk, uint32_t queues)
 		features |= F_RO;
 	else
 		features |= F_WRITE_ZEROES | (blk->image.discard ? F_DISCARD : 0);
+	/* A guest that saw FLUSH would send flushes, for which there is nothing left to do after a write. */
+	if (blk->cache != CACHE_WRITETHROUGH)
+		features |= F_FLUSH;
 	/* With the others there is nothing to choose. */
 	if (blk->cache == CACHE_WRITEBACK)
 		features |= F_CONFIG_WCE;
+	blk->offered = features;
 	return bp_virtio_offer(blk->dev, features, queues);
 }
 
@@ -249,38 +259,47 @@ fail:
 
 /* ---- state: all but what the guest chose follows from the configuration ---- */
 
-#define TAG_WRITETHROUGH 1u
-#define TAG_WRITEBACK    2u
-#define TAG_FEATURES     3u
-#define STATE_VERSION    1u
+#define TAG_ACTIVE    1u
+#define TAG_FEATURES  2u
+#define TAG_WRITEBACK 3u
+#define TAG_CHOSEN    4u
+#define STATE_VERSION 1u
 
 static int blk_save(void *self, struct bp_writer *writer) /* [dev] */
 {
 	const struct blk *blk = self;
 
-	bp_put_uint(writer, TAG_WRITETHROUGH, (uint64_t)blk->writethrough);
-	bp_put_uint(writer, TAG_WRITEBACK, blk->config.writeback);
+	bp_put_uint(writer, TAG_ACTIVE, (uint64_t)blk->active);
 	bp_put_uint(writer, TAG_FEATURES, blk->features);
+	bp_put_uint(writer, TAG_WRITEBACK, blk->config.writeback);
+	bp_put_uint(writer, TAG_CHOSEN, (uint64_t)blk->chosen);
 	return 0;
 }
 
 static int blk_load(void *self, struct bp_reader *reader, uint32_t version) /* [dev] */
 {
 	struct blk *blk = self;
-	uint64_t writethrough, writeback, features;
+	uint64_t active, features, writeback, chosen;
 	int r;
 
 	(void)version;
-	r = bp_get_uint_max(reader, TAG_WRITETHROUGH, 1, &writethrough);
+	r = bp_get_uint_max(reader, TAG_ACTIVE, 1, &active);
+	if (r == 0)
+		r = bp_get_uint(reader, TAG_FEATURES, &features);
 	if (r == 0)
 		r = bp_get_uint_max(reader, TAG_WRITEBACK, 1, &writeback);
 	if (r == 0)
-		r = bp_get_uint(reader, TAG_FEATURES, &features);
+		r = bp_get_uint_max(reader, TAG_CHOSEN, 1, &chosen);
+	if (r == 0 && (features & ~blk->offered))
+		r = -EINVAL;
 	if (r < 0)
-		return bp_fail(blk->dev, r, "the state is not that of a disk");
-	blk->writethrough = (int)writethrough;
-	blk->config.writeback = (uint8_t)writeback;
+		return bp_fail(blk->dev, r, "the state is not that of this disk");
+	blk->active = (int)active;
 	blk->features = features;
+	blk->chosen = (int)chosen;
+	/* Elsewhere it is the deployer's choice, which may have become another one. */
+	if (blk->cache == CACHE_WRITEBACK)
+		blk->config.writeback = (uint8_t)writeback;
 	config_show(blk);
 	return 0;
 }

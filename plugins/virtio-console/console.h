@@ -8,6 +8,7 @@
 #define PORTS_MAX        8u /* as many streams as an instance can have; the first is the console */
 #define PORT_NAME_MAX    63u
 #define TX_BYTES         1024u
+#define TURN_BYTES       (256u * 1024) /* of a port's output in one go: a chain alone can have 4 GiB */
 
 /* 5.3.3 */
 #define F_SIZE           (UINT64_C(1) << 0)
@@ -58,6 +59,7 @@ struct port {
 	uint8_t held[TX_BYTES];
 	size_t held_at, held_count;
 	int open;         /* the guest wants input */
+	int resting;      /* more output follows when others have had their turn */
 	int dropping;     /* the reader has stopped for too long */
 	uint64_t dropped; /* bytes, in this episode */
 	uint32_t stall_timer;
@@ -69,7 +71,9 @@ struct console {
 	struct bp_dev *dev;
 	uint32_t port_count;
 	int multiport; /* as negotiated */
+	uint32_t cols, rows; /* of the console's terminal, as far as is known */
 	uint64_t stall_ns;
+	uint32_t turn_timer;   /* for ports that rest */
 	struct chains control; /* buffers for messages */
 	struct {
 		uint64_t *in_bytes, *out_bytes, *lost_bytes;
@@ -85,11 +89,13 @@ struct console {
 #define MESSAGE_SIZE    (1u << 4)
 #define MESSAGES_ALL    0x1fu
 
-/* [dev] port.c: moves what can be moved, in one direction. */
+/* [dev] port.c: moves what can be moved, in one direction; output at most TURN_BYTES, and no more while the port rests. */
 void port_input(struct port *port);
 void port_output(struct port *port);
 /* [dev] Forgets everything of the guest's. */
 void port_reset(struct port *port);
+/* [dev] A bp_timer_fn: ports that rest go on. */
+void port_turn(void *arg, uint32_t timer);
 /* [dev] A bp_timer_fn: the reader of the first port has stopped for too long. */
 void port_stalled(void *arg, uint32_t timer);
 

@@ -4,6 +4,9 @@
  *
  * Linux's driver waits for the output of its console (the first port) in a loop, with interrupts off. So that a reader that has
  * stopped does not hang the guest, output of that port is dropped from `stall` on until the reader takes some again; other ports wait.
+ *
+ * A stream that takes everything would let a guest keep the device's thread busy for as long as it likes, so a port rests after
+ * TURN_BYTES: the timer, which is due at once, comes behind whatever else the thread has to do, its end above all.
  */
 #include "console.h"
 
@@ -84,16 +87,36 @@ static int push_held(struct port *port)
 
 void port_output(struct port *port)
 {
-	while (push_held(port) && port->tx.first) {
+	size_t moved = 0;
+
+	while (!port->resting && push_held(port) && port->tx.first) {
 		struct bp_chain *chain = port->tx.first;
 
+		if (moved >= TURN_BYTES) {
+			port->resting = 1;
+			bp_timer_set(port->console->dev, port->console->turn_timer, bp_clock_ns(port->console->dev));
+			return;
+		}
 		port->held_at = 0;
 		port->held_count = bp_chain_read(chain, port->held, sizeof(port->held));
+		moved += port->held_count;
 		if (!port->held_count) {
 			chains_take(&port->tx);
 			bp_chain_complete(chain);
 		}
 	}
+}
+
+void port_turn(void *arg, uint32_t timer)
+{
+	struct console *console = arg;
+
+	(void)timer;
+	for (uint32_t i = 0; i < console->port_count; i++)
+		if (console->ports[i].resting) {
+			console->ports[i].resting = 0;
+			port_output(&console->ports[i]);
+		}
 }
 
 void port_stalled(void *arg, uint32_t timer)
@@ -113,10 +136,10 @@ void port_reset(struct port *port)
 	port->rx = (struct chains){ NULL, NULL };
 	port->tx = (struct chains){ NULL, NULL };
 	port->held_count = 0;
+	port->resting = 0;
 	port->stalling = 0;
 	port->dropping = 0;
 	port->dropped = 0;
 	port->messages = 0;
-	/* A driver without ports has no way to say it. */
-	port->open = port == port->console->ports;
+	port->open = 0;
 }

@@ -79,6 +79,11 @@ static void console_request(void *self, struct bp_chain *chain) /* [dev] */
 	struct console *console = self;
 	struct port *port;
 
+	/* 5.3.2: without MULTIPORT there are the first two queues only. */
+	if (chain->queue >= QUEUE_CONTROL_RX && !console->multiport) {
+		bp_chain_complete(chain);
+		return;
+	}
 	if (chain->queue == QUEUE_CONTROL_RX) {
 		chains_put(&console->control, chain);
 		control_send(console);
@@ -106,34 +111,35 @@ static void console_activate(void *self, uint64_t features, uint32_t queues) /* 
 
 	(void)queues;
 	console->multiport = (features & F_MULTIPORT) != 0;
+	/* A driver without ports has no way to say that it wants input. One with them says it of its console, too, and Linux throws
+	 * away what came before. */
+	console->ports[0].open = !console->multiport;
 }
 
-static void show_size(struct console *console)
+/* Writes all but what an emergency write left: of that nothing is to be told. */
+static void show_config(struct console *console)
 {
-	uint32_t cols = 0, rows = 0;
-	uint16_t size[2];
+	struct console_config config = { .max_nr_ports = htole32(console->port_count) };
 
-	if (bp_stream_size(console->dev, console->ports[0].stream, &cols, &rows) < 0)
-		return;
-	size[0] = htole16((uint16_t)cols);
-	size[1] = htole16((uint16_t)rows);
-	bp_virtio_config_write(console->dev, offsetof(struct console_config, cols), size, sizeof(size));
+	/* It keeps the last one where there is none any more. */
+	bp_stream_size(console->dev, console->ports[0].stream, &console->cols, &console->rows);
+	config.cols = htole16((uint16_t)console->cols);
+	config.rows = htole16((uint16_t)console->rows);
+	bp_virtio_config_write(console->dev, 0, &config, offsetof(struct console_config, emerg_wr));
 }
 
 /* 5.3.5: a character of a guest that can do nothing else any more. */
 static void console_config_changed(void *self, uint32_t offset, uint32_t bytes) /* [dev] */
 {
 	struct console *console = self;
-	struct console_config config = { .max_nr_ports = htole32(console->port_count) };
 	uint8_t character;
 
 	bp_virtio_config_read(console->dev, offsetof(struct console_config, emerg_wr), &character, 1);
 	if (offset <= offsetof(struct console_config, emerg_wr) &&
 	    offset + bytes > offsetof(struct console_config, emerg_wr))
 		bp_stream_write(console->dev, console->ports[0].stream, &character, 1);
-	/* Nothing else there is the guest's, and this does not stay. */
-	bp_virtio_config_write(console->dev, 0, &config, sizeof(config));
-	show_size(console);
+	/* Nothing else there is the guest's. */
+	show_config(console);
 }
 
 static void console_reset(void *self) /* [dev] */
@@ -158,7 +164,7 @@ static void port_event(void *arg, uint32_t events) /* [dev] */
 		port_output(port);
 	if (!(events & BP_STREAM_SIZE) || port != port->console->ports)
 		return;
-	show_size(port->console);
+	show_config(port->console);
 	if (port->console->multiport) {
 		port->messages |= MESSAGE_SIZE;
 		control_send(port->console);
@@ -209,13 +215,14 @@ static int make_ports(struct console *console, const struct bp_cfg *cfg)
 
 		r = add_port(console, group, bp_cfg_string(group, "name"));
 	}
-	return r == 0 ? bp_timer_add(console->dev, port_stalled, console, &console->ports[0].stall_timer) : r;
+	if (r == 0)
+		r = bp_timer_add(console->dev, port_stalled, console, &console->ports[0].stall_timer);
+	return r == 0 ? bp_timer_add(console->dev, port_turn, console, &console->turn_timer) : r;
 }
 
 static int console_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **ret) /* [main] */
 {
 	struct console *console = calloc(1, sizeof(*console));
-	struct console_config config = { 0 };
 	uint32_t cols, rows;
 	uint64_t features;
 	int r;
@@ -238,9 +245,7 @@ static int console_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **r
 	bp_metric(dev, BP_METRIC_COUNTER, "in_bytes", "bytes to the guest", &console->metrics.in_bytes);
 	bp_metric(dev, BP_METRIC_COUNTER, "out_bytes", "bytes from the guest", &console->metrics.out_bytes);
 	bp_metric(dev, BP_METRIC_COUNTER, "lost_bytes", "output that no reader took", &console->metrics.lost_bytes);
-	config.max_nr_ports = htole32(console->port_count);
-	bp_virtio_config_write(dev, 0, &config, sizeof(config));
-	show_size(console);
+	show_config(console);
 	console_reset(console);
 	*ret = console;
 	return 0;

@@ -23,7 +23,11 @@ struct fake_here fake_enter(struct fakehost_dev *dev, uint32_t where)
 
 void fake_leave(struct fake_here before)
 {
+	struct fakehost_dev *dev = fake_here.dev;
+
 	fake_here = before;
+	if (dev && before.dev != dev)
+		fake_virtio_settle(dev);
 }
 
 void fake_log(struct fakehost *host, struct fakehost_dev *dev, uint32_t level, const char *format, ...)
@@ -78,6 +82,8 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	fake_cfg_fill(&host->table);
 	fake_machine_fill(&host->table);
 	fake_state_fill(&host->table);
+	fake_virtio_fill(&host->table);
+	fake_io_fill(&host->table);
 	*ret = host;
 	return 0;
 
@@ -311,6 +317,8 @@ static void dev_free(struct fakehost_dev *dev)
 		close(dev->files[i].fd);
 	fake_cfg_free(dev);
 	fake_jobs_drop(dev);
+	fake_io_free(dev);
+	fake_virtio_free(dev);
 	free(dev->events);
 	free(dev);
 }
@@ -369,6 +377,9 @@ int fakehost_create(struct fakehost *host, const struct bp_device_class *class_t
 		r = -EINVAL;
 		goto fail_free;
 	}
+	r = fake_virtio_new(dev);
+	if (r < 0)
+		goto fail_free;
 	r = fake_cfg_new(dev, values);
 	if (r < 0)
 		goto fail_free;
@@ -417,9 +428,12 @@ int fakehost_reset(struct fakehost_dev *dev)
 	if (dev->state != FAKE_RUNNING && dev->state != FAKE_QUIET)
 		return -EINVAL;
 	dev->broken = false;
+	fake_virtio_deactivate(dev);
+	fake_io_end(dev);
 	before = fake_enter(dev, FAKE_DEV);
 	dev->class_table.reset(dev->self);
 	fake_leave(before);
+	fake_virtio_void(dev);
 	return 0;
 }
 

@@ -20,8 +20,8 @@
  * in the log, and the call fails as it would in the real host. One thread calls the functions
  * below; a device's own threads may call those of the host that are tagged [any].
  *
- * Unlike the real host, this one does not read the ELF note, has no groups that are repeated,
- * limits no logging, and measures no time.
+ * Unlike the real host, this one does not read the ELF note, has no rings of virtio devices, limits
+ * no logging, and measures no time.
  */
 #ifndef BACKPLANE_CHECK_FAKEHOST_H
 #define BACKPLANE_CHECK_FAKEHOST_H
@@ -47,7 +47,7 @@ struct bp_stream; /* here: two buffers in memory */
 
 /* One value, as text: numbers, sizes, durations and addresses as in the configuration file,
  * strings without quotation marks. A repeated parameter is given repeatedly; a member of a group
- * is "group.member". Arrays end with a NULL name. */
+ * is "group.member", and one of a repeated group "group[0].member". Arrays end with a NULL name. */
 struct fakehost_pair {
 	const char *name;
 	const char *value;
@@ -112,7 +112,8 @@ int fakehost_create(struct fakehost *host, const struct bp_device_class *class_t
  * afterwards. */
 int fakehost_start(struct fakehost_dev *dev);
 
-/* As at a reset of the machine; brings back a device that is broken. -EINVAL if it neither runs nor is quiet. */
+/* As at a reset of the machine, or of a virtio device by its guest; brings back a device that is broken. Its io is carried out
+ * and not told of, its chains are void, and its driver is gone. -EINVAL if it neither runs nor is quiet. */
 int fakehost_reset(struct fakehost_dev *dev);
 
 /* Jobs that the device has not been told of are dropped. -EINVAL if it neither runs nor is quiet. */
@@ -143,6 +144,83 @@ uint64_t fakehost_irqs(const struct fakehost_dev *dev, uint32_t irq);
 
 /* Whether the device has been declared broken by bp_broken() and not reset since. */
 bool fakehost_is_broken(const struct fakehost_dev *dev);
+
+/* ---- the driver of a virtio device ---- */
+
+/* A buffer chain of the guest. Borrowed until its device is destroyed. */
+struct fakehost_chain;
+
+/* A piece of one: `bytes` that the device may read, which are copied, or, where it is NULL, as many that it may write. What the
+ * device may read comes first. Arrays end with a count of 0. */
+struct fakehost_piece {
+	const void *bytes;
+	size_t count;
+};
+
+/* The features that the device offers, without the host's own; 0 if it is no virtio device. How many queues, in *ret_queues unless NULL. */
+uint64_t fakehost_virtio_offer(const struct fakehost_dev *dev, uint32_t *ret_queues);
+
+/* The driver is ready, with some of these features and queues 0 to `queues` - 1. -EINVAL for others, and if the device does not run, is
+ * broken, or has a driver already. */
+int fakehost_activate(struct fakehost_dev *dev, uint64_t features, uint32_t queues);
+
+/* Hands a chain to the device: classify, if it has that, and request. In *ret unless NULL. -EACCES without a driver or if the device
+ * is broken or does not run, -ENOSPC if it has as many of this queue as that has entries, -EINVAL for pieces or a queue that cannot be. */
+int fakehost_chain(struct fakehost_dev *dev, uint32_t queue, const struct fakehost_piece *pieces,
+		   struct fakehost_chain **ret);
+
+/* Where the chain stands among those that the device has completed: 1 for the first. 0 if it has not, or if the guest was not told,
+ * since the device was reset or broken by then. */
+uint32_t fakehost_chain_order(const struct fakehost_chain *chain);
+
+/* How many bytes the guest is told were written: those from the first one on without a gap. */
+uint64_t fakehost_chain_used(const struct fakehost_chain *chain);
+
+/* Copies what is in the pieces that the device may write, from byte `offset` of them on; 0xa5 where nothing has been written.
+ * How many bytes. */
+size_t fakehost_chain_get(const struct fakehost_chain *chain, uint64_t offset, void *buf, size_t bytes);
+
+/* What classify said: a BP_OP_*. */
+uint32_t fakehost_chain_kind(const struct fakehost_chain *chain);
+
+/* How many chains of a queue the device has, and how many it has completed since it was created. */
+uint32_t fakehost_chains_left(const struct fakehost_dev *dev, uint32_t queue);
+uint32_t fakehost_chains_done(const struct fakehost_dev *dev);
+
+/* Configuration space, as the guest accesses it. -EINVAL outside of it, -EACCES for a write that the device does not get. */
+int fakehost_config_read(const struct fakehost_dev *dev, uint32_t offset, void *buf, uint32_t bytes);
+int fakehost_config_write(struct fakehost_dev *dev, uint32_t offset, const void *buf, uint32_t bytes);
+
+/* How often a driver has been told that the device has changed it: once for each callback that did. */
+uint32_t fakehost_config_notices(const struct fakehost_dev *dev);
+
+/* ---- io: operations wait until the test has them carried out, on the real file ---- */
+
+/* One that waits. */
+struct fakehost_op {
+	uint32_t op;    /* BP_IO_READ and so on */
+	uint32_t flags; /* BP_IO_F_* */
+	uint64_t offset;
+	uint64_t bytes;
+};
+
+/* How many operations of a device wait, of all its engines. */
+uint32_t fakehost_io_count(const struct fakehost_dev *dev);
+
+/* Operation `index`, 0 for the oldest. -ENOENT. */
+int fakehost_io_look(const struct fakehost_dev *dev, uint32_t index, struct fakehost_op *ret);
+
+/* Carries up to `count` of them out, oldest first and those that follow from them too, and tells the device of each. How many. */
+uint32_t fakehost_io_run(struct fakehost_dev *dev, uint32_t count);
+
+/* The same for one of them: nothing says that they end in the order in which they began. -EINVAL if there is none, or the device does not run. */
+int fakehost_io_run_at(struct fakehost_dev *dev, uint32_t index);
+
+/* The next operation does nothing and ends with this -errno. */
+void fakehost_io_fail(struct fakehost_dev *dev, int error);
+
+/* The next READ or WRITE ends after `bytes`, as a read does at the end of a file. */
+void fakehost_io_cut(struct fakehost_dev *dev, uint64_t bytes);
 
 /* ---- events, metrics, jobs ---- */
 
@@ -223,6 +301,9 @@ void fakehost_stream_clear(struct bp_stream *stream);
 
 /* The terminal on the far side has this size from now on, which the device is told. Without it there is no terminal. */
 void fakehost_stream_resize(struct bp_stream *stream, uint32_t columns, uint32_t rows);
+
+/* Streams that devices of this host get from now on have such a terminal from the beginning; 0 and 0: none, as at first. */
+void fakehost_terminal(struct fakehost *host, uint32_t columns, uint32_t rows);
 
 /* How often the device has called bp_stream_read() and bp_stream_write(). */
 uint64_t fakehost_stream_calls(const struct bp_stream *stream);

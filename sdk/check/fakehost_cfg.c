@@ -5,7 +5,6 @@
  */
 #include "fakehost_impl.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,122 +27,6 @@ static bool param_find(const struct fake_cfg *cfg, const char *name, size_t leng
 	return false;
 }
 
-/* ---- text to numbers ---- */
-
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static const struct unit size_units[] = {
-	{ "", 1 },
-	{ "K", UINT64_C(1) << 10 },
-	{ "M", UINT64_C(1) << 20 },
-	{ "G", UINT64_C(1) << 30 },
-	{ "T", UINT64_C(1) << 40 },
-	{ NULL, 0 },
-};
-
-static const struct unit duration_units[] = {
-	{ "ns", 1 },
-	{ "us", 1000 },
-	{ "ms", 1000000 },
-	{ "s", 1000000000 },
-	{ "min", UINT64_C(60000000000) },
-	{ "h", UINT64_C(3600000000000) },
-	{ NULL, 0 },
-};
-
-static bool parse_units(const char *text, const struct unit *units, uint64_t *ret)
-{
-	uint64_t number;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	for (; units->name; units++)
-		if (!strcmp(end, units->name))
-			return !__builtin_mul_overflow(number, units->factor, ret);
-	return false;
-}
-
-/* Six pairs of hexadecimal digits; the first byte is the lowest of the number. */
-static bool parse_mac(const char *text, uint64_t *ret)
-{
-	static const char pattern[] = "hh:hh:hh:hh:hh:hh";
-	uint64_t number = 0;
-
-	if (strlen(text) != sizeof(pattern) - 1)
-		return false;
-	for (size_t i = 0; i < sizeof(pattern) - 1; i++)
-		if (pattern[i] == 'h' ? !isxdigit((unsigned char)text[i]) : text[i] != pattern[i])
-			return false;
-	for (unsigned int byte = 0; byte < 6; byte++)
-		number |= (uint64_t)strtoul(text + (size_t)3 * byte, NULL, 16) << 8 * byte;
-	*ret = number;
-	return true;
-}
-
-static bool parse_choice(const struct bp_param *param, const char *text, uint64_t *ret)
-{
-	for (uint64_t i = 0; param->choices && param->choices[i]; i++) {
-		if (!strcmp(param->choices[i], text)) {
-			*ret = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Numbers of any type; INT as two's complement. Other types have none, and any text. */
-static bool parse(const struct bp_param *param, const char *text, uint64_t *ret)
-{
-	static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
-	char *end;
-
-	*ret = 0;
-	switch (param->type) {
-	case BP_P_BOOL:
-		*ret = !strcmp(text, "true");
-		return *ret || !strcmp(text, "false");
-	case BP_P_INT:
-		errno = 0;
-		*ret = (uint64_t)strtoll(text, &end, 10);
-		return *text && !*end && !errno;
-	case BP_P_UINT:
-		return parse_units(text, no_units, ret);
-	case BP_P_SIZE:
-		return parse_units(text, size_units, ret);
-	case BP_P_DURATION:
-		return parse_units(text, duration_units, ret);
-	case BP_P_ADDRESS:
-		errno = 0;
-		*ret = strtoull(text, &end, 0);
-		return *text >= '0' && *text <= '9' && !*end && !errno;
-	case BP_P_CHOICE:
-		return parse_choice(param, text, ret);
-	case BP_P_MAC:
-		return parse_mac(text, ret);
-	default:
-		return param->type >= BP_P_BOOL && param->type < BP_P_GROUP;
-	}
-}
-
-static bool in_bounds(const struct bp_param *param, uint64_t number)
-{
-	if (!param->min && !param->max)
-		return true;
-	if (param->type == BP_P_INT)
-		return (int64_t)number >= param->min && (int64_t)number <= param->max;
-	if (param->type != BP_P_UINT && param->type != BP_P_SIZE && param->type != BP_P_DURATION)
-		return true;
-	return number <= INT64_MAX && (int64_t)number >= param->min && (int64_t)number <= param->max;
-}
-
 /* ---- values ---- */
 
 /* The text of a value, its default included, or NULL. */
@@ -163,36 +46,75 @@ static const char *value_at(const struct fake_cfg *cfg, const struct bp_param *p
 	return !seen && !index ? param->def : NULL;
 }
 
+/* What the names of a group's members begin with. */
+static void group_prefix(const struct fake_cfg *cfg, const struct bp_param *param, uint32_t index,
+			 char prefix[FAKE_NAME_MAX])
+{
+	if (param->flags & BP_P_REPEATED)
+		snprintf(prefix, FAKE_NAME_MAX, "%.60s%.48s[%u].", cfg->prefix, param->name, index);
+	else
+		snprintf(prefix, FAKE_NAME_MAX, "%.60s%.60s.", cfg->prefix, param->name);
+}
+
 /* Whether any member of a group has been given. */
-static bool group_given(const struct fake_cfg *cfg, const struct bp_param *param)
+static bool group_given(const struct fake_cfg *cfg, const struct bp_param *param, uint32_t index)
 {
 	char prefix[FAKE_NAME_MAX];
-	int length = snprintf(prefix, sizeof(prefix), "%s%s.", cfg->prefix, param->name);
 
-	for (size_t i = 0; length > 0 && (size_t)length < sizeof(prefix) && i < cfg->dev->pair_count; i++)
-		if (!strncmp(cfg->dev->pairs[i].name, prefix, (size_t)length))
+	if (index && !(param->flags & BP_P_REPEATED))
+		return false;
+	group_prefix(cfg, param, index, prefix);
+	for (size_t i = 0; i < cfg->dev->pair_count; i++)
+		if (!strncmp(cfg->dev->pairs[i].name, prefix, strlen(prefix)))
 			return true;
 	return false;
 }
 
-static struct fake_cfg *cfg_add(struct fakehost_dev *dev, const struct fake_cfg *parent, const struct bp_param *group)
+/* The values of a group. */
+static struct fake_cfg group_level(const struct fake_cfg *cfg, const struct bp_param *param, uint32_t index)
+{
+	struct fake_cfg level = *cfg;
+
+	level.table = param->group;
+	level.stride = param->group_stride;
+	level.count = param->group_count;
+	group_prefix(cfg, param, index, level.prefix);
+	return level;
+}
+
+static struct fake_cfg *cfg_add(struct fakehost_dev *dev, const struct fake_cfg *level)
 {
 	struct fake_cfg *cfg = calloc(1, sizeof(*cfg));
 	struct fake_cfg **at = &dev->cfgs;
 
 	if (!cfg)
 		return NULL;
-	cfg->cfg.host = &dev->host->table;
-	cfg->dev = dev;
-	cfg->table = group ? group->group : dev->class_table.params;
-	cfg->stride = group ? group->group_stride : dev->class_table.param_stride;
-	cfg->count = group ? group->group_count : dev->class_table.param_count;
-	if (group)
-		snprintf(cfg->prefix, sizeof(cfg->prefix), "%.60s%.60s.", parent->prefix, group->name);
+	*cfg = *level;
+	cfg->next = NULL;
 	while (*at)
 		at = &(*at)->next;
 	*at = cfg;
 	return cfg;
+}
+
+/* Whether `name`, up to `dot`, is a group of this level; that becomes the level then. Lists have no gaps. */
+static bool enter_group(struct fake_cfg *level, const char *name, const char *dot)
+{
+	const char *bracket = memchr(name, '[', (size_t)(dot - name));
+	unsigned long index = bracket ? strtoul(bracket + 1, NULL, 10) : 0;
+	char prefix[FAKE_NAME_MAX];
+	struct bp_param param;
+
+	if (!param_find(level, name, (size_t)((bracket ? bracket : dot) - name), &param) || param.type != BP_P_GROUP ||
+	    index > FAKE_PAIRS_MAX)
+		return false;
+	group_prefix(level, &param, (uint32_t)index, prefix);
+	/* Spelt as it is looked for. */
+	if (strncmp(prefix + strlen(level->prefix), name, (size_t)(dot + 1 - name)) != 0 ||
+	    (index && !group_given(level, &param, (uint32_t)index - 1)))
+		return false;
+	*level = group_level(level, &param, (uint32_t)index);
+	return true;
 }
 
 /* One value that has been given: its name leads to a parameter, its text is one of that type, it
@@ -204,19 +126,14 @@ static int check_pair(struct fakehost_dev *dev, const struct fakehost_pair *pair
 	struct bp_param param;
 	uint64_t number;
 
-	for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
-		if (!param_find(&level, name, (size_t)(dot - name), &param) || param.type != BP_P_GROUP)
+	for (const char *dot; (dot = strchr(name, '.')); name = dot + 1)
+		if (!enter_group(&level, name, dot))
 			break;
-		level.table = param.group;
-		level.stride = param.group_stride;
-		level.count = param.group_count;
-		snprintf(level.prefix, sizeof(level.prefix), "%.*s", (int)(dot + 1 - pair->name), pair->name);
-	}
 	if (!param_find(&level, name, strlen(name), &param)) {
 		fake_log(dev->host, dev, BP_LOG_ERROR, "%s: no such parameter", pair->name);
 		return -EINVAL;
 	}
-	if (!parse(&param, pair->value, &number) || !in_bounds(&param, number)) {
+	if (!fake_parse(&param, pair->value, &number) || !fake_in_bounds(&param, number)) {
 		fake_log(dev->host, dev, BP_LOG_ERROR, "%s: '%s' is not a value of it", pair->name, pair->value);
 		return -EINVAL;
 	}
@@ -233,21 +150,20 @@ static int check_table(const struct fake_cfg *cfg, int depth)
 	uint64_t number;
 
 	for (uint32_t i = 0; param_at(cfg, i, &param); i++) {
-		if (!param.name || (param.def && !(parse(&param, param.def, &number) && in_bounds(&param, number)))) {
+		if (!param.name ||
+		    (param.def && !(fake_parse(&param, param.def, &number) && fake_in_bounds(&param, number)))) {
 			fake_breach(cfg->dev, "parameter %u has no name or a wrong default", i);
 			return -EINVAL;
 		}
 		if (param.type == BP_P_GROUP) {
-			struct fake_cfg group = *cfg;
-
-			group.table = param.group;
-			group.stride = param.group_stride;
-			group.count = param.group_count;
-			snprintf(group.prefix, sizeof(group.prefix), "%.60s%.60s.", cfg->prefix, param.name);
 			if (depth >= FAKE_DEPTH_MAX)
 				return -EINVAL;
-			if (group_given(cfg, &param) && check_table(&group, depth + 1) < 0)
-				return -EINVAL;
+			for (uint32_t j = 0; group_given(cfg, &param, j); j++) {
+				struct fake_cfg group = group_level(cfg, &param, j);
+
+				if (check_table(&group, depth + 1) < 0)
+					return -EINVAL;
+			}
 		} else if ((param.flags & BP_P_REQUIRED) && !value_at(cfg, &param, 0)) {
 			fake_log(cfg->dev->host, cfg->dev, BP_LOG_ERROR, "%s%s is missing", cfg->prefix, param.name);
 			return -EINVAL;
@@ -258,6 +174,14 @@ static int check_table(const struct fake_cfg *cfg, int depth)
 
 int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values)
 {
+	const struct fake_cfg top = {
+		.cfg.host = &dev->host->table,
+		.dev = dev,
+		.table = dev->class_table.params,
+		.stride = dev->class_table.param_stride,
+		.count = dev->class_table.param_count,
+	};
+
 	for (; values && values->name; values++) {
 		struct fakehost_pair *pair = &dev->pairs[dev->pair_count];
 
@@ -269,7 +193,7 @@ int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values)
 		if (!pair->name || !pair->value)
 			return -ENOMEM;
 	}
-	if (!cfg_add(dev, NULL, NULL))
+	if (!cfg_add(dev, &top))
 		return -ENOMEM;
 	for (size_t i = 0; i < dev->pair_count; i++) {
 		int r = check_pair(dev, &dev->pairs[i]);
@@ -303,7 +227,7 @@ uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t ot
 	if (!param_find(dev->cfgs, name, strlen(name), &param))
 		return otherwise;
 	text = value_at(dev->cfgs, &param, 0);
-	return text && parse(&param, text, &number) ? number : otherwise;
+	return text && fake_parse(&param, text, &number) ? number : otherwise;
 }
 
 /* ---- the functions of struct bp_host ---- */
@@ -327,7 +251,7 @@ static const char *ask(const struct bp_cfg *cfg, const char *name, uint32_t inde
 		return NULL;
 	}
 	if (ret->type == BP_P_GROUP)
-		return !index && group_given(own, ret) ? "" : NULL;
+		return group_given(own, ret, index) ? "" : NULL;
 	return value_at(own, ret, index);
 }
 
@@ -347,7 +271,7 @@ static uint64_t host_cfg_uint(const struct bp_cfg *cfg, const char *name, uint32
 	const char *text = ask(cfg, name, index, TYPES_UINT, FAKE_VALIDATE | FAKE_CREATE, &param);
 	uint64_t number = 0;
 
-	return text && parse(&param, text, &number) ? number : 0;
+	return text && fake_parse(&param, text, &number) ? number : 0;
 }
 
 static int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t index)
@@ -356,7 +280,7 @@ static int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t
 	const char *text = ask(cfg, name, index, TYPE(BP_P_INT), FAKE_VALIDATE | FAKE_CREATE, &param);
 	uint64_t number = 0;
 
-	return text && parse(&param, text, &number) ? (int64_t)number : 0;
+	return text && fake_parse(&param, text, &number) ? (int64_t)number : 0;
 }
 
 static const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index)
@@ -366,6 +290,23 @@ static const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, u
 			       FAKE_VALIDATE | FAKE_CREATE, &param);
 
 	return text ? text : "";
+}
+
+/* The file of a parameter, or the one that another device has in the same place. -1 with errno. */
+static int file_open(const struct fake_cfg *cfg, const struct bp_param *param, const char *path, const char *full,
+		     uint32_t index)
+{
+	const struct fakehost_dev *lender = cfg->dev->host->lender;
+	struct bp_param other;
+	const char *readonly = NULL;
+
+	for (size_t i = 0; lender && i < lender->file_count; i++)
+		if (!strcmp(lender->files[i].name, full) && lender->files[i].index == index)
+			return fcntl(lender->files[i].fd, F_DUPFD_CLOEXEC, 0);
+	if (param->readonly_param && param_find(cfg, param->readonly_param, strlen(param->readonly_param), &other))
+		readonly = value_at(cfg, &other, 0);
+	return open(path, (param->flags & BP_P_WRITE && !(readonly && !strcmp(readonly, "true")) ? O_RDWR : O_RDONLY) |
+			      O_CLOEXEC);
 }
 
 static int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index)
@@ -385,7 +326,7 @@ static int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t inde
 			return dev->files[i].fd;
 	if (dev->file_count == FAKE_FILES_MAX)
 		return -1;
-	file->fd = open(text, (param.flags & BP_P_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	file->fd = file_open(own, &param, text, full, index);
 	if (file->fd < 0) {
 		fake_log(dev->host, dev, BP_LOG_ERROR, "%s: %s", text, strerror(errno));
 		return -1;
@@ -421,6 +362,8 @@ static struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *n
 	}
 	stream->dev = dev;
 	stream->room = SIZE_MAX;
+	stream->columns = dev->host->columns;
+	stream->rows = dev->host->rows;
 	memcpy(stream->name, full, sizeof(full));
 	dev->streams[dev->stream_count++] = stream;
 	return stream;
@@ -429,12 +372,13 @@ static struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *n
 static const struct bp_cfg *host_cfg_group(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
 	const struct fake_cfg *own = (const struct fake_cfg *)cfg;
+	struct fake_cfg level, *group;
 	struct bp_param param;
-	struct fake_cfg *group;
 
 	if (!ask(cfg, name, index, TYPE(BP_P_GROUP), FAKE_VALIDATE | FAKE_CREATE, &param))
 		return NULL;
-	group = cfg_add(own->dev, own, &param);
+	level = group_level(own, &param, index);
+	group = cfg_add(own->dev, &level);
 	return group ? &group->cfg : NULL;
 }
 

@@ -128,6 +128,12 @@ void fakehost_stream_resize(struct bp_stream *stream, uint32_t columns, uint32_t
 	fake_stream_tell(stream, BP_STREAM_SIZE);
 }
 
+void fakehost_terminal(struct fakehost *host, uint32_t columns, uint32_t rows)
+{
+	host->columns = columns;
+	host->rows = rows;
+}
+
 const uint8_t *fakehost_stream_output(const struct bp_stream *stream, size_t *ret)
 {
 	*ret = stream->out_count;

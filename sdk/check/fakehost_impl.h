@@ -6,6 +6,7 @@
 #include "fakehost.h"
 
 #include <pthread.h>
+#include <sys/uio.h>
 
 #define FAKE_RANGES_MAX  16
 #define FAKE_IRQS_MAX    16
@@ -19,6 +20,7 @@
 #define FAKE_JOBS_MAX    64 /* at a time */
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
+#define FAKE_IOS_MAX     8
 
 /* Where a thread is in a device's code; a mask for tag checks. */
 #define FAKE_VALIDATE    (1u << 0)
@@ -53,9 +55,12 @@ struct fakehost {
 	uint64_t start_ns;  /* the same of BP_CLOCK_START */
 	uint64_t next_base; /* MMIO that is chosen */
 	uint32_t vcpus;
+	uint32_t columns; /* of the terminal of new streams; 0: none */
+	uint32_t rows;
 	uint32_t breaches;
 	struct fake_line *lines;      /* oldest first */
 	struct fakehost_dev *devices; /* in order of creation */
+	struct fakehost_dev *lender;  /* whose files the devices get, as duplicates; NULL: they open their own */
 };
 
 struct fake_range {
@@ -145,6 +150,79 @@ struct fake_reader {
 	uint8_t *read; /* one a field: whether it has been read */
 };
 
+/* One side of a chain behind its cursor: pieces [at, end) without the first `offset` bytes. */
+struct fake_side {
+	uint32_t at, end;
+	size_t offset;
+	uint64_t left;
+};
+
+/* state: entered by */
+enum fake_chain_state {
+	FAKE_CHAIN_BUSY, /* fakehost_chain */
+	FAKE_CHAIN_VOID, /* a reset; nobody has completed it */
+	FAKE_CHAIN_DONE, /* bp_chain_complete */
+};
+
+struct fakehost_chain {
+	struct bp_chain chain; /* what the plugin sees */
+	struct fakehost_dev *dev;
+	struct fakehost_chain *next; /* of the same device, younger */
+	enum fake_chain_state state;
+	uint32_t order; /* of its completion, as the guest sees it; 0: it does not */
+	uint32_t iov_count;
+	struct iovec *iov; /* what the device reads, then what it writes; each piece malloc'ed */
+	uint32_t writable; /* the first of these */
+	struct fake_side read, write;
+	uint64_t write_bytes;
+	uint64_t write_limit; /* bytes of the write side that count as written, at most */
+	struct bp_op op;
+};
+
+/* The virtio side of a device. */
+struct fake_virtio {
+	struct bp_virtio_class class_table; /* copied; id 0: it has none */
+	uint64_t features;                  /* offered */
+	uint32_t queues;
+	bool active;
+	uint32_t queues_used;                /* by the driver */
+	uint32_t left[BP_VIRTIO_QUEUES_MAX]; /* chains that the device has */
+	uint32_t done;                       /* how many the guest has got back */
+	bool changed;                        /* config space, in this callback */
+	uint32_t notices;
+	uint8_t config[BP_VIRTIO_CONFIG_MAX];
+	struct fakehost_chain *chains; /* oldest first */
+	struct fakehost_chain **chains_end;
+};
+
+struct bp_io {
+	struct fakehost_dev *dev;
+	int fd;
+	bool is_block;
+	uint32_t depth;
+	uint32_t count; /* under way */
+};
+
+/* An operation that waits for the test. */
+struct fake_op {
+	struct fake_op *next; /* younger, of any engine of the device */
+	struct bp_io *io;
+	struct bp_io_request request; /* without `iov` */
+	struct fakehost_chain *chain; /* whose write side is being filled, or NULL */
+	uint64_t chain_start;
+	uint32_t iov_count;
+	struct iovec *iov;
+};
+
+/* The io of a device. */
+struct fake_ios {
+	size_t count;
+	struct bp_io *ios[FAKE_IOS_MAX];
+	struct fake_op *ops; /* oldest first */
+	int fail;            /* how the next one ends, or 0 */
+	uint64_t cut;        /* of the next READ or WRITE; UINT64_MAX: none */
+};
+
 /* The values of a device or of a group of it. */
 struct fake_cfg {
 	struct bp_cfg cfg; /* what the plugin sees */
@@ -184,6 +262,8 @@ struct fakehost_dev {
 	struct fake_job *jobs; /* oldest first */
 	struct fake_writer writer;
 	struct fake_reader reader;
+	struct fake_virtio virtio;
+	struct fake_ios io;
 };
 
 /* What the calling thread is executing. */
@@ -207,6 +287,8 @@ void fake_host_fill(struct bp_host *table);
 void fake_cfg_fill(struct bp_host *table);
 void fake_machine_fill(struct bp_host *table);
 void fake_state_fill(struct bp_host *table);
+void fake_virtio_fill(struct bp_host *table);
+void fake_io_fill(struct bp_host *table);
 
 static inline struct fakehost_dev *fake_dev(struct bp_dev *dev)
 {
@@ -219,6 +301,29 @@ int fake_tag(struct fakehost_dev *dev, uint32_t allowed, const char *function);
 /* Claims, without a tag check. */
 int fake_claim(struct fakehost_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret);
 
+/* Copies the class's virtio table. -EINVAL for one that cannot be, a breach. */
+int fake_virtio_new(struct fakehost_dev *dev);
+void fake_virtio_free(struct fakehost_dev *dev);
+/* A callback of the device is over: tells the guest what it has to know. */
+void fake_virtio_settle(struct fakehost_dev *dev);
+/* The two halves of a reset, before and after the plugin's: the driver is gone; its chains are. */
+void fake_virtio_deactivate(struct fakehost_dev *dev);
+void fake_virtio_void(struct fakehost_dev *dev);
+
+/* Whether there is such a part of configuration space. */
+bool fake_config_ok(const struct fakehost_dev *dev, uint32_t offset, uint32_t bytes);
+
+/* As bp_chain_take(), without a tag check; the chain is checked. Where the write side's cursor was, in *ret_start. */
+int fake_chain_take(struct fakehost_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max,
+		    uint64_t *ret_start);
+/* Of what was taken from byte `start` of the write side on, only `bytes` have been written. */
+void fake_chain_wrote_only(struct fakehost_chain *chain, uint64_t start, uint64_t bytes);
+
+/* Carries out all operations: told of, until none is left; or not. */
+void fake_io_finish(struct fakehost_dev *dev);
+void fake_io_end(struct fakehost_dev *dev);
+void fake_io_free(struct fakehost_dev *dev);
+
 /* The tag of field `index` of a state; false beyond the last. */
 bool fake_state_tag(const struct fakehost_bytes *state, size_t index, uint32_t *ret);
 
@@ -227,6 +332,10 @@ void fake_jobs_drop(struct fakehost_dev *dev);
 
 /* Tells the device of events of its stream, if it runs and listens; later if it is quiet. */
 void fake_stream_tell(struct bp_stream *stream, uint32_t events);
+
+/* Text to a number of any type; INT as two's complement. Other types have none, and any text. False for what it cannot be. */
+bool fake_parse(const struct bp_param *param, const char *text, uint64_t *ret);
+bool fake_in_bounds(const struct bp_param *param, uint64_t number);
 
 /* Checks the device's pairs against its table and makes its first fake_cfg. -EINVAL, logged. */
 int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values);

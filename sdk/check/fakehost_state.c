@@ -97,7 +97,7 @@ static int append(struct fakehost_bytes *state, const void *bytes, size_t count)
 
 	if (!data)
 		return -ENOMEM;
-	if (count)
+	if (bytes && count)
 		memcpy(data + state->count, bytes, count);
 	state->data = data;
 	state->count += count;
@@ -268,7 +268,11 @@ int fakehost_quiesce(struct fakehost_dev *dev)
 		dev->class_table.quiesce(dev->self);
 		fake_leave(before);
 	}
-	fakehost_jobs(dev);
+	/* Each may lead to some of the other. */
+	do {
+		fakehost_jobs(dev);
+		fake_io_finish(dev);
+	} while (dev->jobs || dev->io.ops);
 	dev->state = FAKE_QUIET;
 	return 0;
 }

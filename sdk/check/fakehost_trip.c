@@ -109,6 +109,10 @@ static int round_trip(struct fakehost_dev *dev, const struct fakehost_bytes *goo
 	host->real_ns = dev->host->real_ns;
 	host->start_ns = dev->host->start_ns;
 	host->vcpus = dev->host->vcpus;
+	host->columns = dev->host->columns;
+	host->rows = dev->host->rows;
+	/* A file can be locked for one of them only. */
+	host->lender = dev;
 	pairs = calloc(dev->pair_count + 1, sizeof(*pairs));
 	r = -ENOMEM;
 	if (pairs) {

@@ -140,7 +140,10 @@ static inline void dispatch_attach(struct dispatch *dispatch, struct bus *bus, s
 		struct device_spec spec = {
 			.id = "light",
 			.class = &dispatch->class,
-			.place = { .claim = dispatch_claim, .release = dispatch_release, .quit = dispatch_quit, .ctx = dispatch },
+			.place = { .claim = dispatch_claim,
+				   .release = dispatch_release,
+				   .quit = dispatch_quit,
+				   .ctx = dispatch },
 			.bases = { dispatch_address(i) },
 		};
 

@@ -64,6 +64,23 @@ static void drain_submits_and_waits(void **state)
 	assert_int_equal(user->all_calls, DEPTH);
 }
 
+/* What nobody has begun is not begun any more; then the engine goes on. */
+static void cancel_begins_nothing(void **state)
+{
+	struct io_user *user = *state;
+	struct io_request more = { .op = IO_FLUSH };
+
+	queue_writes(user);
+	io_engine_cancel(user->engine);
+	assert_int_equal(io_engine_in_flight(user->engine), 0);
+	for (size_t i = 0; i < DEPTH; i++) {
+		assert_int_equal(user->calls[i], 1);
+		assert_int_equal(user->requests[i].result, -ECANCELED);
+	}
+	assert_int_equal(lseek(user->fd, 0, SEEK_END), 0);
+	assert_int_equal(io_user_run(user, &more), 0);
+}
+
 static void free_ends_what_is_in_flight(void **state)
 {
 	struct io_user *user = *state;
@@ -349,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH_KIND(full_depth),
 		EACH_KIND(drain_submits_and_waits),
+		EACH_KIND(cancel_begins_nothing),
 		EACH_KIND(free_ends_what_is_in_flight),
 		EACH_KIND(done_may_queue),
 		EACH_KIND(drained_by_another_thread),

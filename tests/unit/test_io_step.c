@@ -56,6 +56,25 @@ static void expect(const void *base, size_t bytes, unsigned int count, uint64_t 
 	assert_int_equal(step.offset, offset);
 }
 
+static void a_cancelled_engine_begins_no_step(void **state)
+{
+	(void)state;
+	begin_transfer(IO_WRITEV);
+	atomic_store(&engine.canceling, true);
+	assert_true(feed(10));
+	assert_int_equal(request.result, -ECANCELED);
+	/* One whose last step is over has its result. */
+	atomic_store(&engine.canceling, false);
+	begin_transfer(IO_READV);
+	atomic_store(&engine.canceling, true);
+	assert_true(feed(35));
+	assert_int_equal(request.result, 35);
+	/* What was interrupted is not tried again. */
+	begin((struct io_request){ .op = IO_FLUSH });
+	assert_true(feed(-EINTR));
+	assert_int_equal(request.result, -ECANCELED);
+}
+
 static void short_transfers_go_on_where_they_stopped(void **state)
 {
 	static const enum io_op ops[] = { IO_READV, IO_WRITEV };
@@ -182,6 +201,7 @@ static void zeroes_are_tried_in_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_cancelled_engine_begins_no_step, setup),
 		cmocka_unit_test_setup(short_transfers_go_on_where_they_stopped, setup),
 		cmocka_unit_test_setup(interruptions_are_not_errors, setup),
 		cmocka_unit_test_setup(errors_end_a_request, setup),

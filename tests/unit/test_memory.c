@@ -46,6 +46,34 @@ static void prefault_takes_all(void **state)
 	memory_destroy(&memory);
 }
 
+/* A hint takes whole huge pages of what is about to be written; where the host has none, the first small one of each. */
+static void what_is_expected_is_taken_in_huge_pages(void **state)
+{
+	const struct memory_spec spec = { .bytes = 32 * MIB };
+	uint64_t huge = MEMORY_HUGE_BYTES / PAGE, taken;
+	struct memory memory;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(memory_create(&memory, &spec, &err), 0);
+	assert_int_equal((uintptr_t)memory.map.regions[0].host % MEMORY_HUGE_BYTES, 0);
+	/* Less than one, wherever it lies; what is not RAM; nothing. */
+	gmem_expect(&memory.map, 4 * MIB + PAGE, 2 * MIB);
+	gmem_expect(&memory.map, 4 * MIB, 2 * MIB - PAGE);
+	gmem_expect(&memory.map, 31 * MIB, 4 * MIB);
+	gmem_expect(&memory.map, UINT64_MAX - MIB, 4 * MIB);
+	gmem_expect(&memory.map, 4 * MIB, 0);
+	assert_int_equal(resident(&memory), 0);
+	/* Two of them, and a bit at both ends. */
+	gmem_expect(&memory.map, 8 * MIB - PAGE, 4 * MIB + 2 * PAGE);
+	taken = resident(&memory);
+	print_message("%" PRIu64 " pages are taken, of %" PRIu64 " or 2\n", taken, 2 * huge);
+	assert_true(taken == 2 || taken == 2 * huge);
+	for (uint64_t i = 0; i < 4 * MIB; i += PAGE)
+		assert_int_equal(memory.map.regions[0].host[8 * MIB + i], 0);
+	memory_destroy(&memory);
+}
+
 static void prefault_can_be_ended(void **state)
 {
 	const struct memory_spec spec = { .bytes = 64 * MIB, .prefault = true };
@@ -244,10 +272,15 @@ static void huge_pages_made(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prefault_takes_all),    cmocka_unit_test(prefault_can_be_ended),
-		cmocka_unit_test(clearing_gives_zeroes), cmocka_unit_test(clearing_prefaults_again),
-		cmocka_unit_test(progress_on_terminal),  cmocka_unit_test(progress_elsewhere),
-		cmocka_unit_test(huge_pages_missing),    cmocka_unit_test(huge_pages_made),
+		cmocka_unit_test(what_is_expected_is_taken_in_huge_pages),
+		cmocka_unit_test(prefault_takes_all),
+		cmocka_unit_test(prefault_can_be_ended),
+		cmocka_unit_test(clearing_gives_zeroes),
+		cmocka_unit_test(clearing_prefaults_again),
+		cmocka_unit_test(progress_on_terminal),
+		cmocka_unit_test(progress_elsewhere),
+		cmocka_unit_test(huge_pages_missing),
+		cmocka_unit_test(huge_pages_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

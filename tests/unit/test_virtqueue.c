@@ -384,6 +384,40 @@ static void a_chain_is_claimed_once(void **state)
 	chain_block_free(block);
 }
 
+/* Memory of the pieces, in pages. */
+static size_t area_pages(const struct chain_block *block)
+{
+	static unsigned char resident[64];
+	size_t bytes = (size_t)block->capacity * block->iov_max * sizeof(struct iovec), count = 0;
+
+	MUST(bytes / 4096 <= sizeof(resident) && mincore(block->area, bytes, resident) == 0);
+	for (size_t i = 0; i < bytes / 4096; i++)
+		count += resident[i] & 1;
+	return count;
+}
+
+static void a_life_that_has_ended_keeps_no_pieces(void **state)
+{
+	struct chain_store store;
+	struct chain_block *block;
+	uint8_t byte;
+
+	(void)state;
+	MUST(chain_store_init(&store, 0, 64, 0) == 0);
+	block = store.block;
+	for (uint32_t i = 0; i < 64; i++) {
+		struct chain *chain = chain_get(block);
+
+		while (chain_add(chain, &byte, 1, false))
+			;
+	}
+	assert_in_range(area_pages(block), 1, 64);
+	chain_store_end(&store);
+	assert_ptr_equal(store.retired, block);
+	assert_int_equal(area_pages(block), 0);
+	chain_store_free(&store);
+}
+
 #define CASE(name) cmocka_unit_test_teardown(name, end)
 
 int main(void)
@@ -405,6 +439,7 @@ int main(void)
 		CASE(slots_are_used_again),
 		CASE(scratch_is_zeroed_each_time),
 		CASE(a_chain_is_claimed_once),
+		CASE(a_life_that_has_ended_keeps_no_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,13 @@ void io_engine_drain(struct io_engine *engine)
 	}
 }
 
+void io_engine_cancel(struct io_engine *engine)
+{
+	atomic_store_explicit(&engine->canceling, true, memory_order_relaxed);
+	io_engine_drain(engine);
+	atomic_store_explicit(&engine->canceling, false, memory_order_relaxed);
+}
+
 unsigned int io_engine_in_flight(const struct io_engine *engine)
 {
 	return engine->in_flight;

@@ -9,8 +9,8 @@
  *
  * All calls but io_engine_ready() are made by one thread at a time, under the device's lock ([dev], or [main] before the
  * device runs and after its stop). Where it can choose, the device's loop thread is the one to submit: the kernel finishes
- * io_uring's requests in the context of the thread that submitted them, and a vCPU is seldom there. Drain and free work from any
- * thread; a thread that has submitted may end only when nothing is in flight or someone still reaps.
+ * io_uring's requests in the context of the thread that submitted them, and a vCPU is seldom there. Drain, cancel and free work from
+ * any thread; a thread that has submitted may end only when nothing is in flight or someone still reaps.
  *
  * A turn is: io_engine_queue() for each request there is, io_engine_submit() once, io_engine_reap() if that said so, or
  * when io_engine_fd() is readable. Nothing is allocated after io_engine_new().
@@ -128,6 +128,10 @@ size_t io_engine_reap(struct io_engine *engine);
 
 /* Submits and waits until nothing is in flight, however long a disk takes; `done` is called for all, and for what it queues. */
 void io_engine_drain(struct io_engine *engine);
+
+/* The same where nobody waits for results: what has not begun, and what is left of a request that is done in parts, ends with
+ * -ECANCELED. So it waits for one system call's worth of each, and not for gigabytes of zeroes that are written plainly. */
+void io_engine_cancel(struct io_engine *engine);
 
 /* From queue to done. */
 unsigned int io_engine_in_flight(const struct io_engine *engine);

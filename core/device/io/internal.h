@@ -56,6 +56,7 @@ struct io_engine {
 	struct io_list queued;
 	struct io_list finished;
 	_Atomic(bool) any_finished;
+	_Atomic(bool) canceling; /* no step is begun */
 	size_t file_count;
 	struct io_file files[IO_FILES_MAX];
 	void *zeroes;                            /* IO_ZERO_BYTES of them, read-only */
@@ -78,7 +79,7 @@ struct io_step {
 
 /* -EINVAL or -EOVERFLOW, see io_engine_queue(). */
 int io_request_check(const struct io_engine *engine, const struct io_request *request);
-/* False if nothing is left to do: the request has its result. Changes nothing otherwise, so it can be asked again. */
+/* False if nothing is left to do, or nothing is to be begun: the request has its result. Changes nothing otherwise, so it can be asked again. */
 bool io_step_next(struct io_engine *engine, struct io_request *request, struct io_step *ret);
 /* Takes a step's result, as of a system call but with -errno. False if another step has to follow. */
 bool io_step_done(struct io_engine *engine, struct io_request *request, int64_t result);

@@ -112,6 +112,8 @@ bool io_step_next(struct io_engine *engine, struct io_request *request, struct i
 {
 	const struct io_file *file = &engine->files[request->file];
 
+	if (atomic_load_explicit(&engine->canceling, memory_order_relaxed))
+		return !finish(request, -ECANCELED);
 	*ret = (struct io_step){ .fd = file->fd, .offset = request->offset, .bytes = request->bytes };
 	switch ((enum io_op)request->op) {
 	case IO_READV:

@@ -119,5 +119,6 @@ int boot_file_place(const struct boot_file *file, uint64_t offset, const struct 
 	if (!dst)
 		return err_set(err, -EFAULT, "\"%s\" does not fit: no RAM at 0x%" PRIx64 " for %" PRIu64 " bytes",
 			       file->name, gpa, bytes);
+	gmem_expect(mem, gpa, bytes);
 	return boot_file_read(file, offset, dst, bytes, err);
 }

@@ -29,7 +29,8 @@ reset_stub:
 protected:
 	movw $SELECTOR_DATA, %ax
 	movw %ax, %ds
-	addr32 movb $RESET_STUB_VALUE, RESET_STUB_REGISTER
+	movl $RESET_STUB_REGISTER, %ebx /* clang's assembler knows no 32-bit address without a register here */
+	movb $RESET_STUB_VALUE, (%ebx)
 1:	hlt
 	jmp 1b
 
