@@ -52,7 +52,8 @@ crash_record() {
 	[[ $(guest_value "done" "$dir/console") = 1 ]] || fail "the guest's report is not complete"
 	warnings=$(unknown_warnings "$dir/console")
 	[[ -z $warnings ]] || fail "unexplained kernel messages: $warnings"
-	[[ ! -s $dir/errors ]] || fail "backplane has complained"
+	# How long something takes on the nest's one CPU is no claim of this test.
+	! grep -Ev ' took [0-9]+ ms; a callback must not block$' "$dir/errors" || fail "backplane has complained"
 }
 
 # crash_judge NAME COUNT: prints what the judge does, and gives its status. What failed stays with the logs of the tests.
