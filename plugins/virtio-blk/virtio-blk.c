@@ -276,7 +276,7 @@ static int blk_save(void *self, struct bp_writer *writer) /* [dev] */
 static int blk_load(void *self, struct bp_reader *reader, uint32_t version) /* [dev] */
 {
 	struct blk *blk = self;
-	uint64_t active, features, writeback, chosen;
+	uint64_t active = 0, features = 0, writeback = 0, chosen = 0;
 	int r;
 
 	(void)version;
