@@ -70,7 +70,7 @@ struct port {
 struct console {
 	struct bp_dev *dev;
 	uint32_t port_count;
-	int multiport; /* as negotiated */
+	int multiport;       /* as negotiated */
 	uint32_t cols, rows; /* of the console's terminal, as far as is known */
 	uint64_t stall_ns;
 	uint32_t turn_timer;   /* for ports that rest */

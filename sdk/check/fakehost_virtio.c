@@ -55,7 +55,7 @@ int fake_virtio_new(struct fakehost_dev *dev)
 
 static void chain_free(struct fakehost_chain *chain)
 {
-	for (uint32_t i = 0; i < chain->iov_count; i++)
+	for (uint32_t i = 0; chain->iov && i < chain->iov_count; i++)
 		free(chain->iov[i].iov_base);
 	free(chain->iov);
 	free(chain->chain.scratch);
@@ -191,6 +191,8 @@ static void classify(struct fakehost_chain *chain)
 	for (uint32_t i = 0; i < chain->writable; i++) {
 		size_t more = chain->iov[i].iov_len < HEAD_BYTES - bytes ? chain->iov[i].iov_len : HEAD_BYTES - bytes;
 
+		if (!more)
+			break;
 		memcpy(head + bytes, chain->iov[i].iov_base, more);
 		bytes += (uint32_t)more;
 	}

@@ -107,7 +107,7 @@ static void puppet_config(void *arg, uint32_t offset, uint32_t bytes)
 static void io_over(void *arg, int64_t result)
 {
 	struct bp_chain *chain = arg;
-	struct puppet *self = chain->scratch ? *(struct puppet **)chain->scratch : NULL;
+	struct puppet *self = *(struct puppet **)chain->scratch;
 	uint8_t status = result < 0;
 
 	self->result = result;

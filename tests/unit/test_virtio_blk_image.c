@@ -218,12 +218,12 @@ static void blocks_of_4096_bytes_are_described(void **state)
 static void each_vcpu_has_a_queue(void **state)
 {
 	static const struct {
-		uint32_t vcpus;
 		const char *queues; /* configured, or NULL */
+		uint32_t vcpus;
 		uint32_t expected;
 	} cases[] = {
-		{ 1, NULL, 1 },  { 2, NULL, 2 },  { 4, NULL, 4 }, { 5, NULL, 4 },
-		{ 64, NULL, 4 }, { 1, "16", 16 }, { 8, "1", 1 },
+		{ NULL, 1, 1 },  { NULL, 2, 2 },  { NULL, 4, 4 }, { NULL, 5, 4 },
+		{ NULL, 64, 4 }, { "16", 1, 16 }, { "1", 8, 1 },
 	};
 	struct disk *disk = *state;
 	uint32_t queues;
