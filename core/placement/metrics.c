@@ -28,13 +28,19 @@ static void class_part(const struct vm *vm, size_t device, char part[SCHEMA_NAME
 			*c = '_';
 }
 
+/* Names are made from those of classes, of which two plugins may have the same. */
+static bool is_alike(const struct vm *vm, size_t one, size_t other)
+{
+	const struct plan_device *devices = vm->plan->devices;
+
+	return !strcmp(devices[one].class->decl.name, devices[other].class->decl.name);
+}
+
 /* The format has help and type once for each name: before the first device of a class. */
 static bool is_first_of_class(const struct sample *sample)
 {
-	const struct plan_device *devices = sample->vm->plan->devices;
-
 	for (size_t i = 0; i < sample->device; i++)
-		if (devices[i].class == devices[sample->device].class)
+		if (is_alike(sample->vm, i, sample->device))
 			return false;
 	return true;
 }
@@ -92,7 +98,7 @@ static void put_devices(const struct vm *vm, FILE *out)
 			continue;
 		for (size_t j = i; j < vm->device_count; j++) {
 			sample.device = j;
-			if (vm->plan->devices[j].class == vm->plan->devices[i].class)
+			if (is_alike(vm, i, j))
 				device_metrics_each(vm->devices[j], put_sample, &sample);
 		}
 	}

@@ -20,7 +20,7 @@ static void finish(struct bp_chain *chain, uint32_t status)
 
 	if (status != S_OK)
 		bp_metric_add(blk->metrics.errors, 1);
-	/* Whatever of the data was not reached lies before the status byte. There is one: arrive() has looked. */
+	/* Whatever of the data was not reached lies before the status byte. There is one: blk_request() has looked. */
 	bp_chain_skip(chain, BP_CHAIN_WRITE, left - 1);
 	bp_chain_write(chain, &byte, 1);
 	bp_chain_complete(chain);
