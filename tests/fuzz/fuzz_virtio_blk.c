@@ -76,7 +76,7 @@ static void check_chains(const struct fuzz *fuzz)
 	for (size_t i = 0; i < fuzz->chain_count; i++) {
 		const struct fakehost_chain *chain = fuzz->chains[i].chain;
 		uint64_t write_bytes = fuzz->chains[i].write_bytes;
-		uint8_t status;
+		uint8_t status = 0;
 
 		check(fakehost_chain_used(chain) <= write_bytes);
 		if (!fakehost_chain_order(chain))
