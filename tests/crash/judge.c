@@ -223,14 +223,14 @@ int main(int argc, char **argv)
 		r = crash_promises_find(&judge.log, &judge.promises);
 	if (r == 0 && !judge.promises.count)
 		r = -ENODATA;
-	if (r < 0)
+	if (r)
 		return complain(argv[1], -r);
 	base_bytes = judge.log.image_bytes;
 	r = map(argv[2], &base_bytes, &judge.base);
-	if (r < 0)
+	if (r)
 		return complain(argv[2], -r);
 	r = make_image(&judge, argv[3]);
-	if (r < 0)
+	if (r)
 		return complain(argv[3], -r);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (unsigned long i = 0; i < count; i++)
