@@ -175,7 +175,7 @@ static void describe(struct blk *blk, uint32_t queues)
 
 static int offer(struct blk *blk, uint32_t queues)
 {
-	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH;
+	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY;
 
 	if (queues > 1)
 		features |= F_MQ;
@@ -183,6 +183,9 @@ static int offer(struct blk *blk, uint32_t queues)
 		features |= F_RO;
 	else
 		features |= F_WRITE_ZEROES | (blk->image.discard ? F_DISCARD : 0);
+	/* A guest that saw FLUSH would send flushes, for which there is nothing left to do after a write. */
+	if (blk->cache != CACHE_WRITETHROUGH)
+		features |= F_FLUSH;
 	/* With the others there is nothing to choose. */
 	if (blk->cache == CACHE_WRITEBACK)
 		features |= F_CONFIG_WCE;
