@@ -10,8 +10,8 @@
  * Past the page cache the file's disk waits for most of the time, from it the two thread switches a request at depth 1, which a call
  * of the kernel does not have, are all there is.
  *
- *     native-k1d                     all of it
- *     native-k1d DEPTH REQUESTS      only so many cached reads without fio, for a profiler
+ *     native-k1d                             all of it
+ *     native-k1d DEPTH REQUESTS [direct]     only so many reads, from the page cache or past it, without fio, for a profiler
  */
 #include "tests/bench/blk_driver.h"
 #include "tests/bench/native.h"
@@ -262,7 +262,7 @@ static void tell(bool direct)
 	blk_driver_close(driver);
 }
 
-static void run_alone(const char *depth_text, const char *requests_text)
+static void run_alone(const char *depth_text, const char *requests_text, bool direct)
 {
 	unsigned long depth = strtoul(depth_text, NULL, 10), requests = strtoul(requests_text, NULL, 10);
 	struct blk_driver *driver;
@@ -270,12 +270,13 @@ static void run_alone(const char *depth_text, const char *requests_text)
 	struct err err;
 
 	if (!depth || depth > BLK_DRIVER_DEPTH_MAX || !requests)
-		give_up("usage", "native-k1d [DEPTH REQUESTS]");
-	if (open_disk(false, &driver, &err) < 0)
+		give_up("usage", "native-k1d [DEPTH REQUESTS [direct]]");
+	if (open_disk(direct, &driver, &err) < 0)
 		give_up("no disk", err.text);
 	run = blk_driver_run(driver, (uint32_t)depth, 0, requests);
-	printf("%" PRIu64 " requests, %" PRIu64 " kicks, %" PRIu64 " interrupts, %lu system calls\n", run.requests,
-	       run.kicks, run.interrupts, atomic_load(&syscalls));
+	printf("%" PRIu64 " requests, %" PRIu64 " kicks, %" PRIu64 " interrupts, %lu system calls, %.0f requests/s\n",
+	       run.requests, run.kicks, run.interrupts, atomic_load(&syscalls),
+	       (double)run.requests * (double)NS_PER_S / (double)run.ns);
 	blk_driver_close(driver);
 }
 
@@ -288,8 +289,8 @@ int main(int argc, char **argv)
 	if (build && (chdir(build) < 0 || (chdir("bench") < 0 && errno != ENOENT)))
 		give_up(build, strerror(errno));
 	make_file();
-	if (argc == 3) {
-		run_alone(argv[1], argv[2]);
+	if (argc == 3 || (argc == 4 && !strcmp(argv[3], "direct"))) {
+		run_alone(argv[1], argv[2], argc == 4);
 		return 0;
 	}
 	tell(true);
