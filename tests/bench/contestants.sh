@@ -2,27 +2,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Who is measured, and in which cases. Sourced by tests/bench/rounds, which has set $base, the folder with everything that
-# a contestant needs, as the contestant sees it, and $files, the same as seen from here.
+# a contestant needs, as the contestant sees it, $files, the same as seen from here, and $disk, what the guest's disk is made of.
 
-# A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle. DEVICES is what both sides
+# A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle, disk. DEVICES is what both sides
 # get: serial, and what devices_backplane and devices_qemu know besides, with commas.
 cases=(
 	"start start serial bp-elf bp-bz bp-unpack bp-tiny qemu qemu-tuned qemu-tiny"
 	"boot boot serial bp-elf bp-bz bp-unpack qemu qemu-tuned qemu-rtc"
 	"idle idle serial bp-elf bp-bz qemu qemu-tuned"
+	"disk disk serial,disk bp-disk qemu-mmio qemu-pci host"
 )
 memory_mib=256
+# QEMU's ways to do a disk's io; rounds tries them all, and sets disk_aio[CONTESTANT] to one of them.
+disk_aios=(io_uring native threads)
 
 devices_backplane() { # DEVICE: prints its entry in the list of devices
 	case $1 in
 	serial) echo '{ plugin = "serial"; id = "console"; },' ;;
+	disk) echo "{ plugin = \"virtio-blk\"; id = \"disk\"; path = \"$disk\"; direct = true; engine = \"io_uring\"; }," ;;
 	*) echo "no device $1" >&2; return 1 ;;
 	esac
 }
 
-devices_qemu() { # DEVICE: prints its options, one a line
+devices_qemu() { # DEVICE CONTESTANT: prints its options, one a line
+	local transport=virtio-blk-device
+	[[ $2 != *-pci ]] || transport=virtio-blk-pci
 	case $1 in
 	serial) printf '%s\n' -serial stdio ;;
+	disk)
+		printf '%s\n' -drive "if=none,id=disk,file=$disk,format=raw,cache=none,aio=${disk_aio[$2]}" \
+			-device "$transport,drive=disk" -global virtio-mmio.force-legacy=false ;;
 	*) echo "no device $1" >&2; return 1 ;;
 	esac
 }
@@ -30,7 +39,7 @@ devices_qemu() { # DEVICE: prints its options, one a line
 kernel_of() { # CONTESTANT
 	case $1 in
 	*-tiny) echo tiny.elf ;;
-	bp-elf | qemu-tuned | qemu-rtc) echo vmlinux ;;
+	bp-elf | bp-disk | qemu-tuned | qemu-rtc | qemu-mmio | qemu-pci) echo vmlinux ;;
 	bp-bz | bp-unpack | qemu) echo vmlinuz ;;
 	*) echo "no contestant $1" >&2; return 1 ;;
 	esac
@@ -38,14 +47,15 @@ kernel_of() { # CONTESTANT
 
 # Sets command to the command line of a contestant; the guest gets WORDS besides what all get.
 command_of() { # CONTESTANT DEVICES WORDS
-	local contestant=$1 devices=() kernel words="console=ttyS0 quiet panic=-1${3:+ $3}" device config boot='' list initrd rtc
+	local contestant=$1 devices=() kernel words="console=ttyS0 quiet panic=-1${3:+ $3}" device config boot='' list initrd options
 	kernel=$(kernel_of "$contestant") || return 1
 	initrd=initrd.img
 	[[ $contestant != *-tiny ]] || initrd=''
+	[[ ,$2, != *,disk,* ]] || initrd=disk.img
 	IFS=, read -ra devices <<<"$2"
 	case $contestant in
 	bp-*)
-		config=$contestant-${2//,/-}${3:+-$3}.cfg
+		config=$contestant-${2//,/-}${3:+-${3//[^a-z.]/-}}.cfg
 		[[ $contestant != bp-unpack ]] || boot='unpack = true; '
 		list=''
 		for device in "${devices[@]}"; do list+="	$(devices_backplane "$device")"$'\n' || return 1; done
@@ -65,15 +75,16 @@ command_of() { # CONTESTANT DEVICES WORDS
 		# With everything off that can be. But its tables do not say that there is no clock at port 0x70, so Linux looks for
 		# one 20,000 times, two exits each. qemu-rtc has that clock.
 		qemu-*)
-			rtc=off
-			[[ $contestant != qemu-rtc ]] || rtc=on
+			options=rtc=on
+			[[ $contestant != qemu-t* ]] || options=rtc=off
+			[[ $contestant != *-pci ]] || options+=,pcie=on
 			command+=(-nodefaults -no-user-config -accel kvm -cpu host
-				-M "microvm,x-option-roms=off,pit=off,pic=off,rtc=$rtc,isa-serial=on") ;;
+				-M "microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,$options") ;;
 		esac
 		command+=(-display none -no-reboot -smp 1 -m "$memory_mib" -kernel "$base/$kernel" -append "$words")
 		[[ -z $initrd ]] || command+=(-initrd "$base/$initrd")
 		for device in "${devices[@]}"; do
-			mapfile -t list < <(devices_qemu "$device")
+			mapfile -t list < <(devices_qemu "$device" "$contestant")
 			(( ${#list[@]} )) || return 1
 			command+=("${list[@]}")
 		done ;;

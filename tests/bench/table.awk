@@ -35,7 +35,7 @@ END {
 		if (set_case[s] != last)
 			printf "\n%s: median (least - most)\n", set_case[s]
 		last = set_case[s]
-		printf "  %-12s %-14s %-32s %s\n", set_who[s], set_metric[s], \
+		printf "  %-12s %-16s %-32s %s\n", set_who[s], set_metric[s], \
 			spread(set_median[s], set_min[s], set_max[s]), set_unit[s]
 	}
 	for (k = 1; k <= timed_cases; k++) {

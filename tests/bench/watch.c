@@ -3,7 +3,7 @@
  * Runs a VMM and watches it from outside: when its guest says something on the console, and what that took. Used by tests/bench
  * and tests/guest/counts.test.
  *
- *     watch [--limit SECONDS] --mark TEXT [--hook COMMAND] [--log FILE] PROGRAM [ARG]...
+ *     watch [--limit SECONDS] --mark TEXT [--hook COMMAND] [--log FILE] [--spans TEXT [--preload LIBRARY]] PROGRAM [ARG]...
  *     watch [--limit SECONDS] --start LIBRARY PROGRAM [ARG]...
  *
  * With --mark it waits for the first line of the program's standard output that begins with TEXT, prints
@@ -13,18 +13,20 @@
  *   exits=N        exits of the guest, those that KVM dealt with itself as well (debugfs, kvm/PID-FD/exits)
  * and then waits until the program has ended, with status 0. A count that this host does not give is left out. With --hook it
  * runs the command, by sh and with the program's process in $PID, instead of waiting; and then ends the program.
+ * With --spans lines before that, which begin with that TEXT, go "TEXT NAME begin" and "TEXT NAME end". What was counted between
+ * the arrivals of the two, in all threads, is printed as NAME.user_exits=N, NAME.syscalls=N (tracepoint raw_syscalls:sys_enter) and,
+ * with the library (allocs.c), NAME.allocations=N.
  * With --start it runs the program with the library (stamps.c) and prints what that reports.
  * Anything else ends with 1 and a line on standard error, and nothing on standard output; and so does the limit (60 s).
  *
  * One process, one thread. The program has no input; what it prints goes to --log if that is given, its errors always to
  * standard error. It is killed if this program dies.
  */
+#include "tests/bench/counters.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,16 +37,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES  4096
-#define NS_PER_S        UINT64_C(1000000000)
-#define NS_PER_US       UINT64_C(1000)
-#define TRACEPOINT_ID   "/sys/kernel/tracing/events/kvm/kvm_userspace_exit/id"
-#define TRACEPOINT_ID_2 "/sys/kernel/debug/tracing/events/kvm/kvm_userspace_exit/id"
+#define LINE_MAX_BYTES 4096
+#define NS_PER_S       UINT64_C(1000000000)
+#define NS_PER_US      UINT64_C(1000)
+#define SPANS_MAX      16
+#define SPAN_NAME_MAX  32
 
 struct options {
 	uint64_t limit_s;
@@ -52,19 +53,29 @@ struct options {
 	const char *hook;
 	const char *log;
 	const char *library;
+	const char *spans;
+	const char *preload;
 	char **argv;
+};
+
+struct span {
+	char name[SPAN_NAME_MAX];
+	bool ended;
+	struct counts counts; /* at its begin, and from it to its end */
 };
 
 struct watched {
 	const struct options *options;
 	pid_t pid;
 	int output;         /* its standard output, or the stamps */
-	int counter;        /* perf, or -1 */
 	int log;            /* or -1 */
 	uint64_t *start_ns; /* shared: written by the child just before execve() */
 	uint64_t deadline_ns;
 	char line[LINE_MAX_BYTES];
 	size_t line_bytes;
+	struct counters counters;
+	size_t span_count;
+	struct span spans[SPANS_MAX];
 };
 
 static pid_t to_kill;
@@ -91,51 +102,6 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 	exit(1);
 }
 
-/* ---- counters ---- */
-
-static bool read_number(const char *path, uint64_t *ret)
-{
-	FILE *file = fopen(path, "re");
-	bool read = file && fscanf(file, "%" SCNu64, ret) == 1;
-
-	if (file)
-		fclose(file);
-	return read;
-}
-
-/* Counts from the process's execve() on, in all threads that it starts. -1 if this host does not let us. */
-static int open_counter(pid_t pid)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_TRACEPOINT,
-		.size = sizeof(attr),
-		.disabled = 1,
-		.inherit = 1,
-		.enable_on_exec = 1,
-	};
-	uint64_t id;
-
-	if (!read_number(TRACEPOINT_ID, &id) && !read_number(TRACEPOINT_ID_2, &id))
-		return -1;
-	attr.config = id;
-	return (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-static bool all_exits(pid_t pid, uint64_t *ret)
-{
-	char pattern[PATH_MAX];
-	glob_t found;
-	bool read;
-
-	snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/kvm/%d-*/exits", (int)pid);
-	if (glob(pattern, GLOB_NOSORT, NULL, &found))
-		return false;
-	/* Of a program with several VMs it could not be said which is meant. */
-	read = found.gl_pathc == 1 && read_number(found.gl_pathv[0], ret);
-	globfree(&found);
-	return read;
-}
-
 /* ---- the program ---- */
 
 /* The child: waits for a byte, so that everything is in place, and becomes the program. */
@@ -159,6 +125,10 @@ __attribute__((noreturn)) static void become(const struct watched *watched, int 
 	} else if (dup2(output, STDOUT_FILENO) < 0) {
 		_exit(127);
 	}
+	if (options->preload) {
+		counters_pass_allocations(&watched->counters);
+		setenv("LD_PRELOAD", options->preload, 1);
+	}
 	if (read(go, &byte, 1) != 1)
 		_exit(127);
 	*watched->start_ns = now_ns();
@@ -180,6 +150,8 @@ static void start(struct watched *watched)
 	watched->start_ns = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (watched->start_ns == MAP_FAILED || pipe2(output, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		fail("%s", strerror(errno));
+	if (!counters_init(&watched->counters, watched->options->preload != NULL))
+		fail("%s", strerror(errno));
 	watched->pid = fork();
 	if (watched->pid < 0)
 		fail("fork: %s", strerror(errno));
@@ -189,7 +161,8 @@ static void start(struct watched *watched)
 	close(output[1]);
 	close(go[0]);
 	watched->output = output[0];
-	watched->counter = watched->options->mark ? open_counter(watched->pid) : -1;
+	if (watched->options->mark)
+		counters_open(&watched->counters, watched->pid);
 	watched->deadline_ns = now_ns() + watched->options->limit_s * NS_PER_S;
 	if (write(go[1], "g", 1) != 1)
 		fail("the child did not start");
@@ -249,6 +222,52 @@ static size_t read_output(const struct watched *watched, char *data, size_t room
 
 /* ---- --mark ---- */
 
+/* A line that begins or ends a span, or something else. */
+static void look_for_span(struct watched *watched)
+{
+	const char *prefix = watched->options->spans;
+	struct span *span = &watched->spans[watched->span_count];
+	char name[SPAN_NAME_MAX], word[8];
+
+	if (!prefix || strncmp(watched->line, prefix, strlen(prefix)) != 0 ||
+	    sscanf(watched->line + strlen(prefix), " %31s %7s", name, word) != 2)
+		return;
+	if (!strcmp(word, "begin")) {
+		if (watched->span_count == SPANS_MAX || (watched->span_count && !span[-1].ended))
+			fail("a span within another, or one too many: %s", name);
+		memcpy(span->name, name, sizeof(name));
+		counters_read(&watched->counters, &span->counts);
+		watched->span_count++;
+	} else if (!strcmp(word, "end")) {
+		struct counts now;
+
+		counters_read(&watched->counters, &now);
+		if (!watched->span_count || span[-1].ended || strcmp(span[-1].name, name) != 0)
+			fail("the end of a span that has not begun: %s", name);
+		counts_since(&now, &span[-1].counts);
+		span[-1].ended = true;
+	}
+}
+
+/* Before anything is printed. */
+static void check_spans(const struct watched *watched)
+{
+	for (size_t i = 0; i < watched->span_count; i++)
+		if (!watched->spans[i].ended)
+			fail("a span without an end: %s", watched->spans[i].name);
+}
+
+static void print_spans(const struct watched *watched)
+{
+	for (size_t i = 0; i < watched->span_count; i++) {
+		const struct span *span = &watched->spans[i];
+
+		for (size_t j = 0; j < COUNTS; j++)
+			if (span->counts.has[j])
+				printf("%s.%s=%" PRIu64 "\n", span->name, counts_names[j], span->counts.values[j]);
+	}
+}
+
 /* Takes bytes until a line begins with the mark; false if none of them ends one. */
 static bool find_mark(struct watched *watched, const char *data, size_t bytes)
 {
@@ -262,6 +281,7 @@ static bool find_mark(struct watched *watched, const char *data, size_t bytes)
 			watched->line[watched->line_bytes] = 0;
 			if (found)
 				return true;
+			look_for_span(watched);
 			watched->line_bytes = 0;
 		} else if (watched->line_bytes < LINE_MAX_BYTES - 1) {
 			watched->line[watched->line_bytes++] = data[i];
@@ -285,8 +305,9 @@ static void run_hook(const struct watched *watched)
 
 static void watch_mark(struct watched *watched)
 {
-	uint64_t mark_ns, user_exits = 0, exits = 0;
-	bool has_user_exits, has_exits;
+	struct counts counts;
+	uint64_t mark_ns, exits = 0;
+	bool has_exits;
 	char data[LINE_MAX_BYTES];
 	const char *text;
 	size_t bytes;
@@ -300,9 +321,8 @@ static void watch_mark(struct watched *watched)
 			fail("the guest ended without \"%s\"", watched->options->mark);
 		}
 	} while (!find_mark(watched, data, bytes));
-	has_user_exits =
-	    watched->counter >= 0 && read(watched->counter, &user_exits, sizeof(user_exits)) == sizeof(user_exits);
-	has_exits = all_exits(watched->pid, &exits);
+	counters_read(&watched->counters, &counts);
+	has_exits = counters_all_exits(watched->pid, &exits);
 	if (watched->options->hook)
 		run_hook(watched);
 	while (read_output(watched, data, sizeof(data)))
@@ -311,13 +331,15 @@ static void watch_mark(struct watched *watched)
 	/* A program that we end may say that it was ended. */
 	if (!watched->options->hook)
 		check_end(status);
+	check_spans(watched);
 	text = watched->line + strlen(watched->options->mark);
 	printf("mark_us=%" PRIu64 "\nmark_text=%s\n", (mark_ns - *watched->start_ns) / NS_PER_US,
 	       *text == ' ' ? text + 1 : text);
-	if (has_user_exits)
-		printf("user_exits=%" PRIu64 "\n", user_exits);
+	if (counts.has[COUNT_USER_EXITS])
+		printf("user_exits=%" PRIu64 "\n", counts.values[COUNT_USER_EXITS]);
 	if (has_exits)
 		printf("exits=%" PRIu64 "\n", exits);
+	print_spans(watched);
 }
 
 /* ---- --start ---- */
@@ -360,13 +382,18 @@ static bool parse(int argc, char **argv, struct options *options)
 			options->log = value;
 		} else if (!strcmp(argv[i], "--start")) {
 			options->library = value;
+		} else if (!strcmp(argv[i], "--spans")) {
+			options->spans = value;
+		} else if (!strcmp(argv[i], "--preload")) {
+			options->preload = value;
 		} else {
 			return false;
 		}
 	}
 	options->argv = argv + i;
 	return i < argc && !options->mark != !options->library &&
-	       (options->mark || (!options->hook && !options->log)) && (!options->mark || *options->mark);
+	       (options->mark || (!options->hook && !options->log && !options->spans)) &&
+	       (options->spans || !options->preload) && (!options->mark || *options->mark);
 }
 
 int main(int argc, char **argv)
@@ -375,7 +402,8 @@ int main(int argc, char **argv)
 	struct watched watched = { .options = &options, .log = -1 };
 
 	if (!parse(argc, argv, &options)) {
-		fputs("usage: watch [--limit SECONDS] --mark TEXT [--hook COMMAND] [--log FILE] PROGRAM [ARG]...\n"
+		fputs("usage: watch [--limit SECONDS] --mark TEXT [--hook COMMAND] [--log FILE]\n"
+		      "             [--spans TEXT [--preload LIBRARY]] PROGRAM [ARG]...\n"
 		      "       watch [--limit SECONDS] --start LIBRARY PROGRAM [ARG]...\n",
 		      stderr);
 		return 2;

@@ -2,7 +2,7 @@
 /*
  * Asynchronous I/O on files and block devices, straight between them and guest memory: one engine a device, which the
  * runtime owns; a plugin sees it as bp_io_*. Three mechanisms do the same work with the same results:
- *   io_uring  one io_uring_enter() a batch, files registered; needs Linux 5.6 and that the host permits it
+ *   io_uring  one io_uring_enter() a batch, or two for a large one, files registered; needs Linux 5.6 and that the host permits it
  *   aio       io_submit(), for files opened with O_DIRECT: without it the kernel does the work inside of io_submit(), so
  *             that a slow disk holds its caller up. Discards and zeroes are done by a thread
  *   threads   a pool of IO_THREADS threads and plain system calls; works everywhere
