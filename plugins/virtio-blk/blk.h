@@ -100,6 +100,10 @@ struct blk {
 	struct bp_chain *waiting; /* for room in the engine, in order */
 	struct bp_chain **waiting_end;
 	struct {
+		uint64_t since_ns;
+		uint32_t count, left_out;
+	} told; /* failed requests in the log, in this period */
+	struct {
 		uint64_t *reads, *writes, *flushes, *discards, *errors, *read_bytes, *write_bytes;
 	} metrics;
 };

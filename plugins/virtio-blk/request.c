@@ -9,6 +9,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define TOLD_PERIOD_NS UINT64_C(60000000000)
+#define TOLD_MAX       10u /* in a period */
+
 static void request_done(void *arg, int64_t result);
 
 static void finish(struct bp_chain *chain, uint32_t status)
@@ -132,6 +135,27 @@ static void step(struct request *request)
 	}
 }
 
+/* Logs a request that failed. A guest can meet a bad sector as often as it likes, and must not fill the host's log with that; the metrics count all. */
+static void tell(struct blk *blk, const struct request *request, const char *why)
+{
+	uint64_t now = bp_clock_ns(blk->dev);
+
+	if (now - blk->told.since_ns >= TOLD_PERIOD_NS) {
+		if (blk->told.left_out)
+			bp_log(blk->dev, BP_LOG_WARN, "%" PRIu32 " more requests have failed", blk->told.left_out);
+		blk->told.since_ns = now;
+		blk->told.count = 0;
+		blk->told.left_out = 0;
+	}
+	if (blk->told.count == TOLD_MAX) {
+		blk->told.left_out++;
+		return;
+	}
+	blk->told.count++;
+	bp_log(blk->dev, BP_LOG_WARN, "request of type %" PRIu32 " at byte %" PRIu64 " failed: %s", request->type,
+	       request->offset, why);
+}
+
 static void request_done(void *arg, int64_t result)
 {
 	struct bp_chain *chain = arg;
@@ -144,9 +168,7 @@ static void request_done(void *arg, int64_t result)
 		result = 0;
 	/* A file that was cut short underneath gives less than it should. */
 	if (result < 0 || (moves && (uint64_t)result != request->bytes)) {
-		bp_log(blk->dev, BP_LOG_WARN, "request of type %" PRIu32 " at byte %" PRIu64 " failed: %s",
-		       request->type, request->offset,
-		       result < 0 ? strerror((int)-result) : "the image is shorter than it was");
+		tell(blk, request, result < 0 ? strerror((int)-result) : "the image is shorter than it was");
 		request->status = S_IOERR;
 		request->step = STEP_FINISHED;
 	} else {

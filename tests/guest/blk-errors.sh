@@ -47,6 +47,9 @@ say full.rewrite "$(writes vda 0)"
 say bad.read "$(reads vdb 512)"
 say bad.write "$(writes vdb 512)"
 say bad.others "$(reads vdb 511) $(reads vdb 513) $(writes vdb 511) $(reads_same vdb 0)"
+again=0
+while [ "$again" -lt 40 ] && [ "$(reads vdb 512)" != ok ]; do again=$((again + 1)); done
+say bad.again "$again"
 
 # --- A disk that the host has made read-only. ---
 say ro.write "$(writes vdc 1000)"
