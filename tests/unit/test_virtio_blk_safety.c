@@ -187,6 +187,8 @@ static void the_rest_of_config_space_is_not_the_guests(void **state)
 
 /* ---- errors of the host ---- */
 
+#define MINUTE_NS UINT64_C(60000000000)
+
 static void errors_become_statuses(void **state)
 {
 	static const int errors[] = { -EIO, -ENOSPC, -EROFS, -EINVAL, -ENOMEM };
@@ -206,9 +208,28 @@ static void errors_become_statuses(void **state)
 		fakehost_io_fail(disk->dev, errors[i]);
 		assert_ends(disk, ask_range(disk, VIRTIO_BLK_T_WRITE_ZEROES, 0, 1, 0), 0, VIRTIO_BLK_S_IOERR);
 		assert_int_equal(fakehost_log_count(disk->host, strerror(-errors[i])), 4);
+		fakehost_advance(disk->host, MINUTE_NS);
 	}
 	assert_false(fakehost_is_broken(disk->dev));
 	assert_ends(disk, ask_read(disk, 0, SECTOR), SECTOR, VIRTIO_BLK_S_OK);
+}
+
+/* A guest that rereads a bad sector for ever gets ten lines a minute, and the rest is counted. */
+static void failures_do_not_fill_the_log(void **state)
+{
+	struct disk *disk = *state;
+
+	disk_run(disk, NO_VALUES, 0);
+	for (int i = 0; i < 25; i++) {
+		fakehost_io_fail(disk->dev, -EIO);
+		assert_ends(disk, ask_read(disk, 0, SECTOR), SECTOR, VIRTIO_BLK_S_IOERR);
+	}
+	assert_int_equal(fakehost_log_count(disk->host, strerror(EIO)), 10);
+	fakehost_advance(disk->host, MINUTE_NS);
+	fakehost_io_fail(disk->dev, -EIO);
+	assert_ends(disk, ask_read(disk, 0, SECTOR), SECTOR, VIRTIO_BLK_S_IOERR);
+	assert_int_equal(fakehost_log_count(disk->host, strerror(EIO)), 11);
+	assert_int_equal(fakehost_log_count(disk->host, "15 more requests have failed"), 1);
 }
 
 static void a_failed_write_is_not_flushed(void **state)
@@ -425,6 +446,7 @@ int main(void)
 		DISK_TEST(a_choice_before_the_driver_is_ready_counts),
 		DISK_TEST(the_rest_of_config_space_is_not_the_guests),
 		DISK_TEST(errors_become_statuses),
+		DISK_TEST(failures_do_not_fill_the_log),
 		DISK_TEST(a_failed_write_is_not_flushed),
 		DISK_TEST(a_failed_segment_ends_the_list),
 		DISK_TEST(a_file_cut_short_fails_reads),
