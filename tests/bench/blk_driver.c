@@ -233,7 +233,7 @@ static void show(struct blk_driver *driver)
 		return;
 	__atomic_store_n(word(driver, AVAIL_AT + 2), now, __ATOMIC_RELEASE);
 	driver->kicked_idx = now;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__sync_synchronize();
 	event = __atomic_load_n(word(driver, USED_AT + 4 + 8u * RING_SIZE), __ATOMIC_RELAXED);
 	if ((uint16_t)(now - event - 1) < (uint16_t)(now - before)) {
 		driver->run.kicks++;
@@ -267,7 +267,7 @@ static void wait_used(struct blk_driver *driver)
 	uint64_t count;
 
 	*word(driver, AVAIL_AT + 4 + 2u * RING_SIZE) = driver->used_seen;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__sync_synchronize();
 	if (used_more(driver))
 		return;
 	if (read(driver->call_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
