@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The backend's side of vhost-user for one device instance of a virtio class (core/device/vdev.h). The frontend is hostile: a message that is not allowed, now or at all, ends the
+ * connection. Main thread of the process; the device's own threads do the requests.
+ *
+ * Order: GET/SET_FEATURES, protocol features, SET_MEM_TABLE, then for each queue NUM, BASE (which has to be 0), ADDR, CALL, ERR, KICK, ENABLE; then SET_STATUS with DRIVER_OK is
+ * vdev_activate(), whose failure is the reply. SET_STATUS 0 is vdev_reset(); what was set for queues is forgotten then. Without VHOST_PROTOCOL_STATUS the first
+ * ENABLE behind a complete set-up activates. While it is active only GET_*, SET_CONFIG, SET_STATUS, GET_VRING_BASE and ENABLE 0 are allowed.
+ */
+#ifndef PLACEMENT_VHOST_BACKEND_H
+#define PLACEMENT_VHOST_BACKEND_H
+
+#include "core/base/gmem.h"
+#include "core/base/virtio_isr.h"
+#include "core/device/device.h"
+
+struct vhost_backend;
+
+struct vhost_backend_spec {
+	struct device *device;  /* borrowed; of a virtio class; outlives the backend */
+	int fd;                 /* borrowed */
+	struct virtio_isr *isr; /* borrowed */
+	struct gmem *mem;       /* borrowed; empty, and the one that the device was made with: SET_MEM_TABLE, once and while the device is inactive, maps what it
+				 * names and fills it. Unmapped by vhost_backend_free() */
+};
+
+int vhost_backend_new(const struct vhost_backend_spec *spec, struct vhost_backend **ret, struct err *err);
+/* The device has been stopped. NULL is fine. */
+void vhost_backend_free(struct vhost_backend *backend);
+
+/* The fd is readable: one message. 0; -errno with one line if the connection is over: -ECONNRESET, -EPROTO. */
+int vhost_backend_mind(struct vhost_backend *backend, struct err *err);
+
+#endif
