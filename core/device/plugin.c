@@ -88,21 +88,32 @@ static int copy_descriptor(const struct bp_plugin *entry, const struct bp_note_d
 	return 0;
 }
 
-int plugin_load(const char *path, struct plugin **ret, struct err *err)
+int plugin_examine(const char *path, char **ret_path, struct bp_note_desc *ret_note, struct err *err)
 {
 	FREE_AUTO char *real = realpath(path, NULL);
+	int fd;
+
+	if (!real)
+		return err_sys(err, -errno, "cannot open plugin \"%s\"", path);
+	fd = open_checked(real, ret_note, err);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	*ret_path = take(&real);
+	return 0;
+}
+
+int plugin_load(const char *path, struct plugin **ret, struct err *err)
+{
+	FREE_AUTO char *real = NULL;
 	struct plugin *plugin = NULL;
 	struct bp_note_desc note = { 0 };
 	const struct bp_plugin *entry;
 	void *handle;
-	int r;
+	int r = plugin_examine(path, &real, &note, err);
 
-	if (!real)
-		return err_sys(err, -errno, "cannot open plugin \"%s\"", path);
-	r = open_checked(real, &note, err);
 	if (r < 0)
 		return r;
-	close(r);
 	/* By its real path, so that debuggers and profilers find its symbols. */
 	handle = dlopen(real, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!handle)

@@ -71,6 +71,11 @@ struct plugin {
 int plugin_load(const char *path, struct plugin **ret, struct err *err);
 void plugin_free(struct plugin *plugin);
 
+struct bp_note_desc;
+
+/* What plugin_load() does before any code runs. *ret_path, which the caller frees, is the real path. Messages as of plugin_load(). */
+int plugin_examine(const char *path, char **ret_path, struct bp_note_desc *ret_note, struct err *err);
+
 /* The class of that name, or the first for NULL. NULL if there is none. */
 const struct plugin_class *plugin_find_class(const struct plugin *plugin, const char *name);
 

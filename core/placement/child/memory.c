@@ -70,8 +70,7 @@ static int add(struct gmem *mem, const struct memory_region *region, int fd, str
 	r = map(fd, region->offset, region->bytes, &host, err);
 	if (r < 0)
 		return r;
-	memmove(&mem->regions[place + 1], &mem->regions[place],
-		(mem->count - (size_t)place) * sizeof(mem->regions[0]));
+	memmove(&mem->regions[place + 1], &mem->regions[place], (mem->count - (size_t)place) * sizeof(mem->regions[0]));
 	mem->regions[place] = (struct gmem_region){ .gpa = region->gpa, .bytes = region->bytes, .host = host };
 	mem->count++;
 	return 0;
