@@ -24,7 +24,7 @@
  *   PING        -                    -       -                            -                        CREATE == 0; the reply comes when the device's lock was free
  *   STOP        -                    -       -                            -                        START == 0
  *   END         -                    -       -                            -, then it exits with 0  any
- *   RESIZED     - (terminal's size)  -       -                            -                        START == 0
+ *   RESIZED     -                    -       -                            -                        START == 0; the user's terminal has another size
  * A request out of turn is -EPROTO, and the end of the process.
  */
 #ifndef PLACEMENT_WIRE_H
@@ -44,6 +44,8 @@
 #define WIRE_ID_MAX    64u
 #define WIRE_TEXT_MAX  1024u /* of a message or a line, with its NUL */
 #define WIRE_REGIONS   8u    /* of guest memory */
+#define WIRE_METRIC_COUNT 64u /* of a device */
+#define WIRE_METRICS_BYTES ((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
 
 /* Descriptors that the process finds at these numbers when it is exec'd. 0 and 1 are /dev/null, 2 is the pipe that the core logs from. */
 enum wire_fd {
