@@ -23,7 +23,7 @@ static int ask(struct host *host, uint32_t op, const void *body, struct wire_mes
 	if (r <= 0 || answer->head.op != (op | WIRE_REPLY) || answer->head.sequence != head.sequence || nested.fd_count ||
 	    nested.blob_bytes)
 		host_die("the core did not answer a request");
-	wire_next(&nested);
+	wire_end(&nested);
 	return answer->head.result;
 }
 
