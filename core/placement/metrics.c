@@ -69,7 +69,7 @@ static void put_sample(uint32_t kind, const char *name, const char *help, uint64
 	if (is_first_of_class(sample))
 		put_head(sample->out, full, help, kind);
 	fprintf(sample->out, "%s{device=\"", full);
-	put_escaped(sample->out, device_id(sample->vm->devices[sample->device]));
+	put_escaped(sample->out, sample->vm->devices[sample->device].placed.id);
 	fprintf(sample->out, "\"} %" PRIu64 "\n", value);
 }
 
@@ -88,6 +88,17 @@ static void put_machine(const struct vm *vm, FILE *out)
 	fprintf(out, "backplane_uptime_ms %" PRIu64 "\n", (clock_now_ns() - clock_start_ns()) / NS_PER_MS);
 }
 
+static void put_up(const struct vm *vm, FILE *out)
+{
+	if (vm->device_count)
+		put_head(out, "backplane_device_up", "whether the device works: 0 once it has failed", BP_METRIC_GAUGE);
+	for (size_t i = 0; i < vm->device_count; i++) {
+		fputs("backplane_device_up{device=\"", out);
+		put_escaped(out, vm->devices[i].placed.id);
+		fprintf(out, "\"} %d\n", !vm->devices[i].failed);
+	}
+}
+
 /* Devices of a class stand together, since the lines of one name have to. A file is small: nobody minds the loops. */
 static void put_devices(const struct vm *vm, FILE *out)
 {
@@ -98,8 +109,11 @@ static void put_devices(const struct vm *vm, FILE *out)
 			continue;
 		for (size_t j = i; j < vm->device_count; j++) {
 			sample.device = j;
-			if (is_alike(vm, i, j))
-				device_metrics_each(vm->devices[j], put_sample, &sample);
+			if (is_alike(vm, i, j)) {
+				const struct placed *placed = &vm->devices[j].placed;
+
+				placed->ops->metrics_each(placed->ctx, put_sample, &sample);
+			}
 		}
 	}
 }
@@ -116,6 +130,7 @@ int metrics_write(const struct vm *vm, const char *path, struct err *err)
 	if (!out)
 		return err_sys(err, -errno, "cannot write metrics to \"%s\"", beside);
 	put_machine(vm, out);
+	put_up(vm, out);
 	put_devices(vm, out);
 	if (ferror(out))
 		r = -EIO;

@@ -41,9 +41,11 @@ static int start(struct vm *vm, struct err *err)
 	if (vm->opener.terminal_used)
 		r = terminal_raw(STDIN_FILENO, err);
 	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
-		r = device_start(vm->devices[i], err);
+		const struct placed *placed = &vm->devices[i].placed;
+
+		r = placed->ops->start(placed->ctx, err);
 		if (r < 0)
-			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+			err_prefix(err, "devices.%s: ", placed->id);
 	}
 	return r < 0 ? r : machine_start(vm->machine, err);
 }
@@ -58,8 +60,11 @@ static void write_metrics(const struct vm *vm)
 
 static void resize_terminal(const struct vm *vm)
 {
-	for (size_t i = 0; i < vm->device_count; i++)
-		device_terminal_resized(vm->devices[i]);
+	for (size_t i = 0; i < vm->device_count; i++) {
+		const struct placed *placed = &vm->devices[i].placed;
+
+		placed->ops->terminal_resized(placed->ctx);
+	}
 }
 
 /* The next signal that has arrived and asks for the end; 0 if there is none. Others are seen to. */
@@ -163,19 +168,28 @@ static enum ending_cause cause_of(const struct run *run)
 		return ENDING_CRASH;
 	case MACHINE_KVM_ERROR:
 		return ENDING_KVM_ERROR;
+	case MACHINE_BROKEN:
+		return run->vm->spawner_gone ? ENDING_SPAWNER : ENDING_DEVICE;
 	default:
 		return run->late ? ENDING_LATE : ENDING_ASKED;
 	}
 }
 
-/* Whether somebody has asked for the end while there was no guest to be asked. */
-static bool is_unwanted(const struct run *run)
+/* Whether the end has been asked for, or has become unavoidable, while there was no guest to be asked; then why. */
+static bool is_over(const struct run *run, enum ending_cause *ret_cause)
 {
+	const struct vm *vm = run->vm;
 	int number = next_signal(run);
 
 	if (number)
 		log_info("ending the VM: %s", strsignal(number));
-	return number || atomic_load(&run->vm->quit);
+	if (vm->spawner_gone || vm->device_gone)
+		*ret_cause = vm->spawner_gone ? ENDING_SPAWNER : ENDING_DEVICE;
+	else if (number || atomic_load(&vm->quit))
+		*ret_cause = ENDING_ASKED;
+	else
+		return false;
+	return true;
 }
 
 /* Gives virtio devices their seats in the machine that was made anew. */
@@ -184,11 +198,11 @@ static int take_seats(struct vm *vm, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
-		if (!vm->seats[i])
+		if (!vm->devices[i].seat)
 			continue;
-		r = virtio_seat_attach(vm->seats[i], err);
+		r = virtio_seat_attach(vm->devices[i].seat, err);
 		if (r < 0)
-			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+			err_prefix(err, "devices.%s: ", vm->devices[i].placed.id);
 	}
 	return r;
 }
@@ -200,9 +214,11 @@ static int reset(struct vm *vm, struct err *err)
 
 	/* The machine still counts as ended, so whatever a device tells of the old guest now changes nothing. */
 	for (size_t i = 0; i < vm->device_count; i++) {
-		if (vm->seats[i])
-			virtio_seat_detach(vm->seats[i]);
-		device_reset(vm->devices[i]);
+		const struct vm_device *device = &vm->devices[i];
+
+		if (device->seat)
+			virtio_seat_detach(device->seat);
+		device->placed.ops->reset(device->placed.ctx);
 	}
 	vm->restarts++;
 	atomic_store(&vm->crash_loaded, false);
@@ -213,16 +229,16 @@ static int reset(struct vm *vm, struct err *err)
 	return r < 0 ? r : machine_boot(vm->machine, vm->plan->image, &vm->plan->firmware, err);
 }
 
-/* 1 if another life has begun, 0 if somebody wants the end instead. */
-static int restart(struct run *run, struct err *err)
+/* 1 if another life has begun, 0 if the end is due instead. */
+static int restart(struct run *run, enum ending_cause *ret_cause, struct err *err)
 {
 	int r;
 
-	if (is_unwanted(run))
+	if (is_over(run, ret_cause))
 		return 0;
 	r = reset(run->vm, err);
 	/* A signal ends prefaulting, too. */
-	if (is_unwanted(run))
+	if (is_over(run, ret_cause))
 		return 0;
 	if (r == 0)
 		r = machine_start(run->vm->machine, err);
@@ -252,12 +268,12 @@ static int live(struct run *run, int *ret_status, struct err *err)
 			ending = endings_decide(ENDING_LOOP, &vm->plan->endings, run->asked);
 		log_line(ending.level, "%s%s", ending.text, ending.restart ? "; it is restarted" : "");
 		if (ending.restart) {
-			r = restart(run, err);
+			r = restart(run, &cause, err);
 			if (r < 0)
 				return r;
 			if (r > 0)
 				continue;
-			ending = endings_decide(ENDING_ASKED, &vm->plan->endings, true);
+			ending = endings_decide(cause, &vm->plan->endings, true);
 			log_line(ending.level, "%s", ending.text);
 		}
 		*ret_status = ending.status;
@@ -287,7 +303,7 @@ int vm_run(struct vm *vm, int *ret_status, struct err *err)
 		r = live(&run, ret_status, err);
 	machine_stop(vm->machine);
 	for (size_t i = 0; i < vm->device_count; i++)
-		device_stop(vm->devices[i]);
+		vm->devices[i].placed.ops->stop(vm->devices[i].placed.ctx);
 	write_metrics(vm);
 	terminal_restore();
 	close(run.signal_fd);
