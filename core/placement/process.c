@@ -270,8 +270,9 @@ void process_free(struct process *process)
 	fd_close(process->access_fd);
 	fd_close(process->vhost_fd);
 	fd_close(process->stderr_fd);
-	plugin_free(process->plugin);
+	/* Their schema is the plugin's. */
 	values_free(process->values);
+	plugin_free(process->plugin);
 	pthread_mutex_destroy(&process->access_lock);
 	pthread_mutex_destroy(&process->failure.lock);
 	free(process->id);

@@ -90,12 +90,19 @@ void process_find_out(struct process *process)
 	uint64_t deadline_ns = clock_now_ns() + PROCESS_GRACE_NS;
 	struct processes *set = process->set;
 
-	processes_hear(set);
-	while (!process->has_ended && set->spawner && !set->spawner_gone && clock_now_ns() < deadline_ns) {
-		struct pollfd fd = { .fd = spawner_fd(set->spawner), .events = POLLIN };
+	for (;;) {
+		struct pollfd fd = { .fd = process->pidfd, .events = POLLIN };
 
-		poll(&fd, 1, (int)(PROCESS_GRACE_NS / NS_PER_MS));
 		processes_hear(set);
+		if (process->has_ended || clock_now_ns() >= deadline_ns)
+			break;
+		/* First it ends, then the spawner tells. */
+		if (has_exited(process)) {
+			if (!set->spawner || set->spawner_gone)
+				break;
+			fd.fd = spawner_fd(set->spawner);
+		}
+		poll(&fd, 1, (int)(PROCESS_GRACE_NS / NS_PER_MS));
 	}
 	if (process_failed(process))
 		give_up(process);

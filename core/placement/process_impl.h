@@ -102,7 +102,7 @@ struct process {
 	atomic_bool failed;
 	struct process_failure failure;
 
-	bool told;   /* the line has been written */
+	bool told;    /* the line has been written */
 	bool settled; /* and everybody has been told */
 	bool has_ended;
 	struct spawn_ended ended;

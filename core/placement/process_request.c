@@ -59,7 +59,7 @@ static void take_pong(struct process *process, const struct wire_message *messag
 	}
 }
 
-static void take(struct process *process, const struct wire_message *message)
+static void dispatch(struct process *process, const struct wire_message *message)
 {
 	switch (message->head.op) {
 	case WIRE_LOG:
@@ -105,7 +105,7 @@ static int take_one(struct process *process, uint32_t op, uint32_t sequence, str
 	}
 	if (op && ret->head.op == (op | WIRE_REPLY) && ret->head.sequence == sequence)
 		return 1;
-	take(process, ret);
+	dispatch(process, ret);
 	return 0;
 }
 

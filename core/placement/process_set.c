@@ -138,7 +138,8 @@ static uint64_t sooner(uint64_t one_ns, uint64_t other_ns)
 
 static void arm(struct processes *set, uint64_t ns)
 {
-	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) } };
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_S),
+						 .tv_nsec = (long)(ns % NS_PER_S) } };
 
 	if (ns == set->timer_ns)
 		return;

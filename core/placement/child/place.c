@@ -20,8 +20,8 @@ static int ask(struct host *host, uint32_t op, const void *body, struct wire_mes
 		if (r == 0)
 			r = wire_receive(&nested, answer);
 	} while (r == -EAGAIN);
-	if (r <= 0 || answer->head.op != (op | WIRE_REPLY) || answer->head.sequence != head.sequence || nested.fd_count ||
-	    nested.blob_bytes)
+	if (r <= 0 || answer->head.op != (op | WIRE_REPLY) || answer->head.sequence != head.sequence ||
+	    nested.fd_count || nested.blob_bytes)
 		host_die("the core did not answer a request");
 	wire_end(&nested);
 	return answer->head.result;

@@ -66,7 +66,7 @@ static int do_quiesce(struct host *host, const struct wire_message *message, str
 	int r = device_quiesce(host->device);
 
 	(void)message, (void)reply;
-	return r < 0 ? err_sys(err, r, "the device does not come to rest") : 0;
+	return r < 0 ? err_sys(err, r, "cannot be brought to rest") : 0;
 }
 
 static int do_resume(struct host *host, const struct wire_message *message, struct reply *reply, struct err *err)
@@ -177,7 +177,11 @@ static const struct request {
 			  .failed = SAME,
 			  .settles = true },
 	[WIRE_SAVE] = { .fn = do_save, .allowed = IN(LIFE_QUIET), .after = SAME, .failed = SAME, .settles = true },
-	[WIRE_RESTORE] = { .fn = do_restore, .allowed = IN(LIFE_QUIET), .after = SAME, .failed = SAME, .settles = true },
+	[WIRE_RESTORE] = { .fn = do_restore,
+			   .allowed = IN(LIFE_QUIET),
+			   .after = SAME,
+			   .failed = SAME,
+			   .settles = true },
 	[WIRE_METRICS] = { .fn = do_metrics, .allowed = HAS_DEVICE, .after = SAME, .failed = SAME },
 	[WIRE_PING] = { .fn = do_ping, .allowed = HAS_DEVICE, .after = SAME, .failed = SAME },
 	[WIRE_STOP] = { .fn = do_stop, .allowed = STARTED, .after = LIFE_STOPPED, .failed = SAME, .settles = true },

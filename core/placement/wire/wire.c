@@ -94,7 +94,7 @@ void wire_end(struct wire *wire)
 	for (size_t i = 0; i < wire->fd_count; i++)
 		fd_close(wire->fds[i]);
 	free(wire->blob);
-	*wire = (struct wire){ .fd = wire->fd };
+	*wire = (struct wire){ .fd = wire->fd, .refuses_fds = wire->refuses_fds };
 }
 
 void wire_next(struct wire *wire)
@@ -161,7 +161,7 @@ static_assert(WIRE_BLOB_MAX % WIRE_PIECE_MAX == 0 &&
 /* The same for descriptors, which are taken over on success. */
 static int gather_fds(struct wire *wire, struct msg_fds *fds)
 {
-	if (!fds->count || wire->fd_count % MSG_FDS_MAX || fds->count > WIRE_FDS_MAX - wire->fd_count)
+	if (wire->refuses_fds || !fds->count || wire->fd_count % MSG_FDS_MAX || fds->count > WIRE_FDS_MAX - wire->fd_count)
 		return -EPROTO;
 	memcpy(wire->fds + wire->fd_count, fds->fds, sizeof(int) * fds->count);
 	wire->fd_count += fds->count;

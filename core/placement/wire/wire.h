@@ -199,6 +199,7 @@ struct wire_message {
  * sends; notices, which have neither blob nor fds, may be sent by any. */
 struct wire {
 	int fd;         /* borrowed */
+	bool refuses_fds; /* set at first: the other side has none to send, and may not make us hold any */
 	bool delivered; /* the blob and fds are those of the message that was received last */
 	uint8_t *blob;  /* owned */
 	size_t blob_bytes, blob_cap;
