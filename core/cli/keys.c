@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const char help[] = "usage: backplane keys [OPTION]...\n"
-			   "Shows the keys of the sections machine and boot: types, ranges and defaults.\n"
+			   "Shows the keys that are not a plugin's, section by section: types, ranges and defaults.\n"
 			   "\n"
 			   "  --format FORMAT    text (the default), or scdoc, for a manual page\n"
 			   "  --help             this text\n";

@@ -169,7 +169,8 @@ static int complete(struct values *values, const struct tree_node *group, struct
 	return 0;
 }
 
-static int fill(struct values *values, const struct tree_node *group, const char *const *ignored_keys, struct err *err)
+static int fill(struct values *values, const struct tree_node *group, const char *const *ignored_keys, bool is_whole,
+		struct err *err)
 {
 	const struct schema *schema = values->schema;
 
@@ -184,6 +185,8 @@ static int fill(struct values *values, const struct tree_node *group, const char
 		if (is_ignored(node->key, ignored_keys))
 			continue;
 		index = schema_find(schema, node->key);
+		if (index < 0 && !is_whole)
+			continue;
 		if (index < 0)
 			return fail_unknown(node, schema, values->path, ignored_keys, err);
 		r = add_key(values, (size_t)index, node, err);
@@ -193,8 +196,8 @@ static int fill(struct values *values, const struct tree_node *group, const char
 	return complete(values, group, err);
 }
 
-int config_check_group(const struct tree_node *group, const struct schema *schema, const char *path,
-		       const char *const *ignored_keys, struct values **ret, struct err *err)
+static int check(const struct tree_node *group, const struct schema *schema, const char *path,
+		 const char *const *ignored_keys, bool is_whole, struct values **ret, struct err *err)
 {
 	struct values *values;
 	int r;
@@ -202,11 +205,23 @@ int config_check_group(const struct tree_node *group, const struct schema *schem
 	r = values_new(schema, path, group->place, &values);
 	if (r < 0)
 		return config_no_memory(err);
-	r = fill(values, group, ignored_keys, err);
+	r = fill(values, group, ignored_keys, is_whole, err);
 	if (r < 0) {
 		values_free(values);
 		return r;
 	}
 	*ret = values;
 	return 0;
+}
+
+int config_check_group(const struct tree_node *group, const struct schema *schema, const char *path,
+		       const char *const *ignored_keys, struct values **ret, struct err *err)
+{
+	return check(group, schema, path, ignored_keys, true, ret, err);
+}
+
+int config_check_part(const struct tree_node *group, const struct schema *schema, const char *path, struct values **ret,
+		      struct err *err)
+{
+	return check(group, schema, path, NULL, false, ret, err);
 }

@@ -21,4 +21,8 @@
 int config_check_group(const struct tree_node *group, const struct schema *schema, const char *path,
 		       const char *const *ignored_keys, struct values **ret, struct err *err);
 
+/* The same for a group of which only a part is the schema's: keys that it does not have are somebody else's, and are left alone. */
+int config_check_part(const struct tree_node *group, const struct schema *schema, const char *path, struct values **ret,
+		      struct err *err);
+
 #endif

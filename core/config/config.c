@@ -19,6 +19,7 @@ static const struct {
 } sections[] = {
 	{ "machine", TREE_GROUP, "a group" },
 	{ "boot", TREE_GROUP, "a group" },
+	{ "defaults", TREE_GROUP, "a group" },
 	{ "devices", TREE_LIST, "a list" },
 };
 
@@ -54,6 +55,23 @@ static int read_section(const struct tree *tree, const char *key, const struct s
 	return config_check_group(node ? node : &empty, schema, key, NULL, ret, err);
 }
 
+/* The schema of what every device has, and its names as a list. */
+static int make_device_schema(struct config *config, struct err *err)
+{
+	const struct schema *schema;
+	int r = sections_device(&config->device_schema, err);
+
+	if (r < 0)
+		return r;
+	schema = config->device_schema;
+	config->device_keys = calloc(schema->count + 1, sizeof(*config->device_keys));
+	if (!config->device_keys)
+		return config_no_memory(err);
+	for (size_t i = 0; i < schema->count; i++)
+		config->device_keys[i] = schema->params[i].name;
+	return 0;
+}
+
 static int read_all(struct config *config, const char *path, const char *const *sets, size_t set_count, struct err *err)
 {
 	const struct tree_node *root;
@@ -79,10 +97,19 @@ static int read_all(struct config *config, const char *path, const char *const *
 	r = sections_boot(&config->boot_schema, err);
 	if (r < 0)
 		return r;
+	r = sections_defaults(&config->defaults_schema, err);
+	if (r < 0)
+		return r;
+	r = make_device_schema(config, err);
+	if (r < 0)
+		return r;
 	r = read_section(config->tree, "machine", config->machine_schema, &config->machine, err);
 	if (r < 0)
 		return r;
 	r = read_section(config->tree, "boot", config->boot_schema, &config->boot, err);
+	if (r < 0)
+		return r;
+	r = read_section(config->tree, "defaults", config->defaults_schema, &config->defaults, err);
 	if (r < 0)
 		return r;
 	return devices_read(config, err);
@@ -112,12 +139,17 @@ void config_free(struct config *config)
 		free(config->devices[i].id);
 		free(config->devices[i].plugin);
 		free(config->devices[i].class_name);
+		values_free(config->devices[i].common);
 	}
 	free(config->devices);
 	values_free(config->machine);
 	values_free(config->boot);
+	values_free(config->defaults);
 	schema_free(config->machine_schema);
 	schema_free(config->boot_schema);
+	schema_free(config->defaults_schema);
+	schema_free(config->device_schema);
+	free(config->device_keys);
 	tree_free(config->tree);
 	free(config);
 }

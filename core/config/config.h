@@ -5,7 +5,7 @@
  *
  * What a device's keys mean is for its plugin: the caller checks each with
  *
- *	config_check_group(device->node, schema, "devices.ID", ignored, &values, &err)
+ *	config_check_group(device->node, schema, "devices.ID", config->device_keys, &values, &err)
  *
  * once the schema is known. Those values point into the configuration, which must outlive them.
  */
@@ -20,11 +20,19 @@
 
 #include <stddef.h>
 
+/* Where a device's plugin runs; in the order of the words that the key takes. */
+enum config_placement { CONFIG_PROCESS, CONFIG_THREAD };
+
 struct config_device {
 	char *id;                     /* [a-z][a-z0-9_-]*, unique, at most SCHEMA_NAME_MAX bytes */
 	char *plugin;                 /* as written; a path if it has a slash */
 	char *class_name;             /* NULL: not said */
 	const struct tree_node *node; /* its group; borrowed from the tree */
+	struct values *common;        /* the keys that every device has, as far as it has them */
+	/* What it says, or else the defaults of the file. */
+	enum config_placement placement;
+	uint32_t on_failure; /* index of the word: needs_reset, stop */
+	uint64_t deadline_ns;
 	struct place place;
 };
 
@@ -32,8 +40,12 @@ struct config {
 	struct tree *tree;
 	struct schema *machine_schema;
 	struct schema *boot_schema;
-	struct values *machine; /* vcpus, memory, hugepages, prefault */
-	struct values *boot;    /* kernel, unpack, initrd, cmdline */
+	struct schema *defaults_schema;
+	struct schema *device_schema;
+	const char **device_keys; /* the names in device_schema, which are no plugin's; ends with NULL */
+	struct values *machine;   /* vcpus, memory, hugepages, prefault */
+	struct values *boot;      /* kernel, unpack, initrd, cmdline */
+	struct values *defaults;  /* placement, on_failure, deadline */
 	size_t device_count;
 	struct config_device *devices; /* in the order of the file */
 };

@@ -105,6 +105,24 @@ static int check_unique(const struct config *config, const struct config_device 
 	return 0;
 }
 
+static uint64_t common_number(const struct config *config, const struct config_device *device, const char *key)
+{
+	return values_number(device->common, key, values_number(config->defaults, key, 0));
+}
+
+/* What every device can say, and what the file says for those that do not. */
+static int read_common(const struct config *config, const char *path, struct config_device *device, struct err *err)
+{
+	int r = config_check_part(device->node, config->device_schema, path, &device->common, err);
+
+	if (r < 0)
+		return r;
+	device->placement = (enum config_placement)common_number(config, device, "placement");
+	device->on_failure = (uint32_t)common_number(config, device, "on_failure");
+	device->deadline_ns = common_number(config, device, "deadline");
+	return 0;
+}
+
 static int read_device(const struct config *config, const struct tree_node *node, size_t index,
 		       struct config_device *device, struct err *err)
 {
@@ -130,7 +148,8 @@ static int read_device(const struct config *config, const struct tree_node *node
 	r = read_string(node, path, "class", &device->class_name, err);
 	if (r < 0)
 		return r;
-	return check_unique(config, device, err);
+	r = check_unique(config, device, err);
+	return r < 0 ? r : read_common(config, path, device, err);
 }
 
 int devices_read(struct config *config, struct err *err)

@@ -123,7 +123,7 @@ static int keep_id(struct setting *set, struct tree_node *device)
 /* Where the path begins; *ret_step is the word that is looked for in it. */
 static int find_start(struct setting *set, struct tree_node *root, struct tree_node **ret_group, size_t *ret_step)
 {
-	static const char *const sections[] = { "machine", "boot", "devices" };
+	static const char *const sections[] = { "machine", "boot", "defaults", "devices" };
 	struct nearest nearest = NEAREST_INIT(set->steps[0]);
 	char hint[NEAREST_HINT_MAX];
 	int r;
@@ -143,15 +143,16 @@ static int find_start(struct setting *set, struct tree_node *root, struct tree_n
 			return keep_id(set, *ret_group);
 		return 0;
 	}
-	if (!strcmp(set->steps[0], "machine") || !strcmp(set->steps[0], "boot")) {
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		nearest_offer(&nearest, sections[i]);
+		if (strcmp(set->steps[0], sections[i]) != 0)
+			continue;
 		if (set->count < 2)
 			return fail(set, "expected %s.KEY=VALUE", set->steps[0]);
 		*ret_group = root;
 		*ret_step = 0;
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		nearest_offer(&nearest, sections[i]);
 	nearest_hint(&nearest, hint);
 	return fail(set, "unknown section \"%s\"%s", set->steps[0], hint);
 }

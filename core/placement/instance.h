@@ -4,8 +4,8 @@
 #ifndef PLACEMENT_INSTANCE_H
 #define PLACEMENT_INSTANCE_H
 
-#include "core/device/device.h"
 #include "core/placement/open.h"
+#include "core/placement/placed.h"
 #include "core/placement/virtio.h"
 #include "core/placement/vm.h"
 
@@ -14,15 +14,19 @@
 /* Lines that a guest can make by marks in one life. */
 #define INSTANCE_MARKS_MAX 64
 
+struct vm_device {
+	struct placed placed;
+	struct virtio_seat *seat; /* NULL for one that is no virtio device */
+};
+
 struct vm {
 	struct plan *plan; /* borrowed */
 	struct bus *bus;
 	struct machine *machine;
 	size_t device_count;
-	struct device **devices;
-	struct virtio_seat **seats; /* of the devices; NULL for one that is no virtio device */
-	struct opener opener;       /* what it made in the file system is there as long as the VM */
-	const char *metrics_path;   /* borrowed; NULL: nowhere */
+	struct vm_device *devices; /* those of the plan, as far as they have been made */
+	struct opener opener;      /* what it made in the file system is there as long as the VM */
+	const char *metrics_path;  /* borrowed; NULL: nowhere */
 	uint64_t restarts;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */

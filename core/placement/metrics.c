@@ -69,7 +69,7 @@ static void put_sample(uint32_t kind, const char *name, const char *help, uint64
 	if (is_first_of_class(sample))
 		put_head(sample->out, full, help, kind);
 	fprintf(sample->out, "%s{device=\"", full);
-	put_escaped(sample->out, device_id(sample->vm->devices[sample->device]));
+	put_escaped(sample->out, sample->vm->devices[sample->device].placed.id);
 	fprintf(sample->out, "\"} %" PRIu64 "\n", value);
 }
 
@@ -98,8 +98,11 @@ static void put_devices(const struct vm *vm, FILE *out)
 			continue;
 		for (size_t j = i; j < vm->device_count; j++) {
 			sample.device = j;
-			if (is_alike(vm, i, j))
-				device_metrics_each(vm->devices[j], put_sample, &sample);
+			if (is_alike(vm, i, j)) {
+				const struct placed *placed = &vm->devices[j].placed;
+
+				placed->ops->metrics_each(placed->ctx, put_sample, &sample);
+			}
 		}
 	}
 }

@@ -22,9 +22,6 @@
 /* Lines for devices that leave the choice to us, best first: those that no PC device is known by. */
 static const uint32_t free_lines[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14, 15 };
 
-/* Keys of a device that are not its plugin's. */
-static const char *const common_keys[] = { "plugin", "id", "class", NULL };
-
 static int no_access(void *ctx, uint32_t cookie, uint64_t offset, uint32_t width, bool write, uint64_t *value)
 {
 	(void)ctx;
@@ -170,6 +167,8 @@ static int plan_device(struct plan *plan, struct plan_device *device, struct err
 	int r;
 
 	snprintf(path, sizeof(path), "devices.%s", config->id);
+	if (config->placement == CONFIG_PROCESS)
+		return config_fail(err, &config->place, path, "plugins in processes of their own are not there yet");
 	r = store_get(plan->store, config->plugin, &config->place, &device->plugin, err);
 	if (r < 0) {
 		struct err text = *err;
@@ -190,7 +189,8 @@ static int plan_device(struct plan *plan, struct plan_device *device, struct err
 		return -EINVAL;
 	}
 	plan_needs(device);
-	return config_check_group(config->node, device->class->decl.schema, path, common_keys, &device->values, err);
+	return config_check_group(config->node, device->class->decl.schema, path, plan->config->device_keys,
+				  &device->values, err);
 }
 
 static int insert(struct plan *plan, const struct plan_device *device, size_t index, struct err *err)

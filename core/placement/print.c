@@ -57,5 +57,6 @@ void plan_print(const struct plan *plan, FILE *out)
 	fprintf(out, "\nDEVICES\n%-16s  %-24s  %-8s  %s\n", "device", "plugin", "version", "placement");
 	for (size_t i = 0; i < plan->device_count; i++)
 		fprintf(out, "%-16s  %-24s  %-8s  %s\n", plan->devices[i].config->id, plan->devices[i].plugin->id,
-			plan->devices[i].plugin->version, "thread");
+			plan->devices[i].plugin->version,
+			plan->devices[i].config->placement == CONFIG_PROCESS ? "process" : "thread");
 }

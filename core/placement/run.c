@@ -41,9 +41,11 @@ static int start(struct vm *vm, struct err *err)
 	if (vm->opener.terminal_used)
 		r = terminal_raw(STDIN_FILENO, err);
 	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
-		r = device_start(vm->devices[i], err);
+		const struct placed *placed = &vm->devices[i].placed;
+
+		r = placed->ops->start(placed->ctx, err);
 		if (r < 0)
-			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+			err_prefix(err, "devices.%s: ", placed->id);
 	}
 	return r < 0 ? r : machine_start(vm->machine, err);
 }
@@ -58,8 +60,11 @@ static void write_metrics(const struct vm *vm)
 
 static void resize_terminal(const struct vm *vm)
 {
-	for (size_t i = 0; i < vm->device_count; i++)
-		device_terminal_resized(vm->devices[i]);
+	for (size_t i = 0; i < vm->device_count; i++) {
+		const struct placed *placed = &vm->devices[i].placed;
+
+		placed->ops->terminal_resized(placed->ctx);
+	}
 }
 
 /* The next signal that has arrived and asks for the end; 0 if there is none. Others are seen to. */
@@ -184,11 +189,11 @@ static int take_seats(struct vm *vm, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < vm->device_count; i++) {
-		if (!vm->seats[i])
+		if (!vm->devices[i].seat)
 			continue;
-		r = virtio_seat_attach(vm->seats[i], err);
+		r = virtio_seat_attach(vm->devices[i].seat, err);
 		if (r < 0)
-			err_prefix(err, "devices.%s: ", device_id(vm->devices[i]));
+			err_prefix(err, "devices.%s: ", vm->devices[i].placed.id);
 	}
 	return r;
 }
@@ -200,9 +205,11 @@ static int reset(struct vm *vm, struct err *err)
 
 	/* The machine still counts as ended, so whatever a device tells of the old guest now changes nothing. */
 	for (size_t i = 0; i < vm->device_count; i++) {
-		if (vm->seats[i])
-			virtio_seat_detach(vm->seats[i]);
-		device_reset(vm->devices[i]);
+		const struct vm_device *device = &vm->devices[i];
+
+		if (device->seat)
+			virtio_seat_detach(device->seat);
+		device->placed.ops->reset(device->placed.ctx);
 	}
 	vm->restarts++;
 	atomic_store(&vm->crash_loaded, false);
@@ -287,7 +294,7 @@ int vm_run(struct vm *vm, int *ret_status, struct err *err)
 		r = live(&run, ret_status, err);
 	machine_stop(vm->machine);
 	for (size_t i = 0; i < vm->device_count; i++)
-		device_stop(vm->devices[i]);
+		vm->devices[i].placed.ops->stop(vm->devices[i].placed.ctx);
 	write_metrics(vm);
 	terminal_restore();
 	close(run.signal_fd);

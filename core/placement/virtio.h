@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Virtio devices: joins an instance of a virtio class (core/device/vdev.h) to a virtio-mmio transport (core/virtio/mmio.h), which
- * joins the machine. The only place that knows both sides. Main thread.
+ * Virtio devices: joins a device of a virtio class (placed.h), wherever it is, to a virtio-mmio transport (core/virtio/mmio.h), which
+ * joins the machine. Main thread.
  */
 #ifndef PLACEMENT_VIRTIO_H
 #define PLACEMENT_VIRTIO_H
 
-#include "core/device/device.h"
 #include "core/machine/machine.h"
+#include "core/placement/placed.h"
 
 /* What the transport occupies and how a guest finds it, in the terms of a class: the same for every virtio device. */
 #define VIRTIO_HID "LNRO0005" /* with a _UID of its own each */
 extern const struct class_range virtio_range;
 extern const struct class_irq virtio_irq;
 
+/* Shown as the transport's VendorID; the same number as other machines have, since nobody registers them. */
+#define VIRTIO_VENDOR_ID 0x554d4551u
+
 struct virtio_seat;
 
 struct virtio_seat_spec {
-	struct device *device;   /* borrowed; of a virtio class, not started */
+	struct placed *device;   /* borrowed; of a virtio class, not started */
 	struct machine *machine; /* borrowed */
 	struct bus *bus;         /* borrowed */
 	uint64_t base;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A VM from its plan, its devices in threads of this process; see vm.h. run.c has its life. */
+/* A VM from its plan; see vm.h. run.c has its life. */
 #include "core/placement/vm.h"
 
 #include "core/base/clock.h"
@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the place that devices run in ---- */
+/* ---- what devices ask of the VM ---- */
 
-static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range,
-		       uint64_t base, uint64_t *ret_base, struct err *err)
+static int home_claim(void *ctx, const char *id, const struct class_range *range, uint64_t base, bus_access_fn *access,
+		      void *access_ctx, uint32_t cookie, uint64_t *ret_base, struct err *err)
 {
 	struct vm *vm = ctx;
 	struct bus_claim claim = {
@@ -29,13 +29,13 @@ static int place_claim(void *ctx, struct device *device, uint32_t cookie, const 
 		.widths = range->widths,
 		.base = base,
 		.length = range->length,
-		.access = device_access,
-		.ctx = device,
+		.access = access,
+		.ctx = access_ctx,
 		.cookie = cookie,
 	};
 	int r;
 
-	snprintf(claim.owner, sizeof(claim.owner), "%s", device_id(device));
+	snprintf(claim.owner, sizeof(claim.owner), "%s", id);
 	if (base == BP_BASE_ANY) {
 		uint64_t align = 4096;
 
@@ -53,14 +53,14 @@ static int place_claim(void *ctx, struct device *device, uint32_t cookie, const 
 	return 0;
 }
 
-static int place_release(void *ctx, uint32_t space, uint64_t base)
+static int home_release(void *ctx, uint32_t space, uint64_t base)
 {
 	struct vm *vm = ctx;
 
 	return bus_remove(vm->bus, space, base);
 }
 
-static void place_quit(void *ctx)
+static void home_quit(void *ctx)
 {
 	struct vm *vm = ctx;
 
@@ -83,7 +83,7 @@ static void mark(struct vm *vm, const char *id, uint64_t value)
 			 INSTANCE_MARKS_MAX);
 }
 
-static int place_event(void *ctx, struct device *device, uint32_t event, uint64_t value)
+static int home_event(void *ctx, const char *id, uint32_t event, uint64_t value)
 {
 	struct vm *vm = ctx;
 
@@ -93,8 +93,7 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 		return 0;
 	case BP_EVENT_CRASH_LOADED:
 		if (!atomic_exchange(&vm->crash_loaded, true))
-			log_warn("devices.%s: the guest has crashed, and goes on with a crash kernel",
-				 device_id(device));
+			log_warn("devices.%s: the guest has crashed, and goes on with a crash kernel", id);
 		return 0;
 	case BP_EVENT_RESET:
 		machine_end(vm->machine, MACHINE_RESET);
@@ -103,7 +102,7 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 		machine_end(vm->machine, MACHINE_POWEROFF);
 		return 0;
 	case BP_EVENT_MARK:
-		mark(vm, device_id(device), value);
+		mark(vm, id, value);
 		return 0;
 	default:
 		return -EINVAL;
@@ -117,13 +116,13 @@ static int make_seat(struct vm *vm, const struct plan_device *planned, struct er
 {
 	size_t index = vm->device_count - 1;
 	const struct virtio_seat_spec spec = {
-		.device = vm->devices[index],
+		.device = &vm->devices[index].placed,
 		.machine = vm->machine,
 		.bus = vm->bus,
 		.base = planned->bases[0],
 		.line = planned->lines[0],
 	};
-	int r = virtio_seat_new(&spec, &vm->seats[index], err);
+	int r = virtio_seat_new(&spec, &vm->devices[index].seat, err);
 
 	if (r < 0)
 		err_prefix(err, "devices.%s: ", planned->config->id);
@@ -139,13 +138,13 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		.values = planned->values,
 		.mem = machine_mem(vm->machine),
 		.vcpus = vm->plan->machine.vcpus,
-		.place = {
-			.claim = place_claim,
-			.release = place_release,
-			.quit = place_quit,
-			.event = place_event,
-			.ctx = vm,
-		},
+	};
+	const struct placed_home home = {
+		.claim = home_claim,
+		.release = home_release,
+		.quit = home_quit,
+		.event = home_event,
+		.ctx = vm,
 	};
 	size_t lines;
 	int r = open_values(&vm->opener, planned->values, err);
@@ -160,7 +159,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 			goto fail;
 		}
 	}
-	r = device_new(&spec, &vm->devices[vm->device_count], err);
+	r = placed_thread_new(&spec, &home, &vm->devices[vm->device_count].placed, err);
 	if (r < 0)
 		goto fail;
 	planned->values = NULL;
@@ -189,9 +188,8 @@ int vm_new(struct plan *plan, struct vm **ret, struct err *err)
 	r = plan_unpack(plan, err);
 	if (r < 0)
 		goto fail;
-	vm->devices = calloc(plan->device_count + 1, sizeof(struct device *));
-	vm->seats = calloc(plan->device_count + 1, sizeof(struct virtio_seat *));
-	r = vm->devices && vm->seats ? bus_new(&vm->bus) : -ENOMEM;
+	vm->devices = calloc(plan->device_count + 1, sizeof(vm->devices[0]));
+	r = vm->devices ? bus_new(&vm->bus) : -ENOMEM;
 	if (r < 0) {
 		err_sys(err, r, "VM");
 		goto fail;
@@ -228,12 +226,12 @@ void vm_free(struct vm *vm)
 		return;
 	opener_end(&vm->opener);
 	while (vm->device_count) {
-		vm->device_count--;
-		virtio_seat_free(vm->seats[vm->device_count]);
-		device_free(vm->devices[vm->device_count]);
+		struct vm_device *device = &vm->devices[--vm->device_count];
+
+		virtio_seat_free(device->seat);
+		device->placed.ops->free(device->placed.ctx);
 	}
 	free(vm->devices);
-	free(vm->seats);
 	machine_free(vm->machine);
 	bus_free(vm->bus);
 	free(vm);

@@ -44,8 +44,6 @@ static const struct bp_param params[] = {
 	{ .name = "zones", .type = BP_P_GROUP, .flags = BP_P_REPEATED, GROUP_OF(limit_params) },
 };
 
-static const char *const device_keys[] = { "plugin", "id", "class", NULL };
-
 /* An error is one line, and no success has one. */
 static void expect(int r, const struct err *err)
 {
@@ -68,7 +66,7 @@ static void check_devices(const struct config *config)
 
 		err.text[0] = '\0';
 		snprintf(path, sizeof(path), "devices.%s", device->id);
-		r = config_check_group(device->node, schema, path, device_keys, &values, &err);
+		r = config_check_group(device->node, schema, path, config->device_keys, &values, &err);
 		expect(r, &err);
 		values_free(values);
 	}

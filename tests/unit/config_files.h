@@ -58,8 +58,6 @@ static const struct bp_param params[] = {
 	{ .name = "zones", .type = BP_P_GROUP, .flags = BP_P_REPEATED, GROUP_OF(limit_params) },
 };
 
-static const char *const device_keys[] = { "plugin", "id", "class", NULL };
-
 static char directory[] = "/tmp/test_config.XXXXXX";
 
 struct loaded {
@@ -125,7 +123,7 @@ static inline int load_table(const char *path, const char *const *sets, const st
 		char name[64];
 
 		snprintf(name, sizeof(name), "devices.%s", device->id);
-		r = config_check_group(device->node, loaded->schema, name, device_keys, &values, err);
+		r = config_check_group(device->node, loaded->schema, name, loaded->config->device_keys, &values, err);
 		if (i)
 			values_free(values);
 		else

@@ -163,6 +163,79 @@ static void device_identities(void **state)
 	unload(&loaded);
 }
 
+/* Of the devices, in their order: placement, on_failure, deadline. */
+static void check_common(const struct loaded *loaded, size_t index, enum config_placement placement,
+			 uint32_t on_failure, uint64_t deadline_ns)
+{
+	const struct config_device *device = &loaded->config->devices[index];
+
+	assert_int_equal(device->placement, placement);
+	assert_int_equal(device->on_failure, on_failure);
+	assert_int_equal(device->deadline_ns, deadline_ns);
+}
+
+static void what_every_device_can_say(void **state)
+{
+	static const struct bad_case cases[] = {
+		{ DEVICE("placement = 1;"),
+		  "vm.conf:5: devices.root.placement: expected a string, found the integer 1" },
+		{ DEVICE("\nplacement = \"kernel\";"),
+		  "vm.conf:6: devices.root.placement: expected one of \"process\", \"thread\", found \"kernel\"" },
+		{ DEVICE("on_failure = \"restart\";"),
+		  "vm.conf:5: devices.root.on_failure: expected one of \"needs_reset\", \"stop\", found \"restart\"" },
+		{ DEVICE("deadline = 3;"),
+		  "vm.conf:5: devices.root.deadline: expected a duration such as \"10ms\", found the integer 3" },
+		{ DEVICE("deadline = \"9ms\";"),
+		  "vm.conf:5: devices.root.deadline: 9ms is out of range: 10ms to 1min" },
+		{ DEVICE("deadline = \"61s\";"),
+		  "vm.conf:5: devices.root.deadline: 61s is out of range: 10ms to 1min" },
+		{ DEVICE("placment = \"thread\";"),
+		  "vm.conf:5: devices.root: unknown key \"placment\" (did you mean \"placement\"?)" },
+		{ DEVICE("dead_line = \"1s\";"),
+		  "vm.conf:5: devices.root: unknown key \"dead_line\" (did you mean \"deadline\"?)" },
+		{ HEAD "defaults = {\nplacement = true; };",
+		  "vm.conf:4: defaults.placement: expected a string, found true" },
+		{ HEAD "defaults = {\nonfailure = \"stop\"; };",
+		  "vm.conf:4: defaults: unknown key \"onfailure\" (did you mean \"on_failure\"?)" },
+		{ HEAD "defaults = ( );", "vm.conf:3: defaults: expected a group, found a list" },
+		{ HEAD "default = { };", "vm.conf:3: unknown key \"default\" (did you mean \"defaults\"?)" },
+	};
+
+	(void)state;
+	check_bad(cases, COUNT(cases));
+}
+
+#define SECOND UINT64_C(1000000000)
+
+static void a_device_says_more_than_the_file(void **state)
+{
+	static const char file[] =
+	    HEAD "defaults = { placement = \"thread\"; on_failure = \"stop\"; deadline = \"60s\"; };\n"
+		 "devices = (\n"
+		 "{ plugin = \"a\"; path = \"x\"; },\n"
+		 "{ plugin = \"b\"; path = \"x\"; placement = \"process\"; },\n"
+		 "{ plugin = \"c\"; path = \"x\"; on_failure = \"needs_reset\"; deadline = \"10ms\"; }\n"
+		 ");";
+	const char *const sets[] = { "defaults.placement=process", "devices.b.placement=thread", "defaults.deadline=2s",
+				     "devices.b.deadline=1s" };
+	struct loaded loaded;
+
+	(void)state;
+	load_good(file, NULL, &loaded);
+	check_common(&loaded, 0, CONFIG_THREAD, 1, 60 * SECOND);
+	check_common(&loaded, 1, CONFIG_PROCESS, 1, 60 * SECOND);
+	check_common(&loaded, 2, CONFIG_THREAD, 0, SECOND / 100);
+	unload(&loaded);
+	load_good(file, sets, &loaded);
+	check_common(&loaded, 0, CONFIG_PROCESS, 1, 2 * SECOND);
+	check_common(&loaded, 1, CONFIG_THREAD, 1, SECOND);
+	check_common(&loaded, 2, CONFIG_PROCESS, 0, SECOND / 100);
+	unload(&loaded);
+	load_good(DEVICE(""), NULL, &loaded);
+	check_common(&loaded, 0, CONFIG_THREAD, 0, 3 * SECOND);
+	unload(&loaded);
+}
+
 static void values_of_all_types(void **state)
 {
 	struct loaded loaded;
@@ -238,6 +311,12 @@ static void tables(void **state)
 		  "vm.conf:4: devices.root.x: bad default in the plugin's table: text is not UTF-8" },
 		{ { .name = "id", .type = BP_P_STRING },
 		  "vm.conf:4: devices.root: the plugin's table has the reserved key \"id\"" },
+		{ { .name = "placement", .type = BP_P_STRING },
+		  "vm.conf:4: devices.root: the plugin's table has the reserved key \"placement\"" },
+		{ { .name = "on_failure", .type = BP_P_STRING },
+		  "vm.conf:4: devices.root: the plugin's table has the reserved key \"on_failure\"" },
+		{ { .name = "deadline", .type = BP_P_DURATION },
+		  "vm.conf:4: devices.root: the plugin's table has the reserved key \"deadline\"" },
 	};
 	static const struct bp_param needed = { .name = "x",
 						.type = BP_P_UINT,
@@ -259,6 +338,8 @@ int main(void)
 		cmocka_unit_test(lists_and_groups),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(device_identities),
+		cmocka_unit_test(what_every_device_can_say),
+		cmocka_unit_test(a_device_says_more_than_the_file),
 		cmocka_unit_test(values_of_all_types),
 		cmocka_unit_test(tables),
 	};

@@ -70,6 +70,8 @@ int machine_ioeventfd(void *machine_ptr, const struct machine_ioeventfd *event, 
 struct seats {
 	struct bus_reader reader;
 	struct bus *bus;
+	struct placed placed[2];
+	struct virtio_isr *isr[2]; /* that a device brings along, or NULL */
 	struct virtio_seat *seat[2];
 };
 
@@ -130,18 +132,33 @@ static bool wait_status(unsigned int index, uint32_t status)
 
 /* ---- two seats for each test ---- */
 
-static void start_device(struct vsubject *subject)
+static void start_device(struct vsubject *subject, unsigned int index)
 {
+	static const struct placed_home home = { .claim = NULL };
+
 	vsubject_now = subject;
-	if (device_new(&subject->spec, &subject->device, &subject->err) < 0)
+	if (placed_thread_new(&subject->spec, &home, &seats.placed[index], &subject->err) < 0)
 		fail_msg("%s", subject->err.text);
 	vsubject_now = NULL;
+	subject->spec.values = NULL;
+	/* What the plugin holds is where the instance begins. */
+	subject->device = (struct device *)(void *)subject->dev;
+	seats.placed[index].isr = seats.isr[index];
 }
 
-static struct virtio_seat_spec seat_spec(struct vsubject *subject, unsigned int index)
+static void end_device(struct vsubject *subject, unsigned int index)
+{
+	const struct placed *placed = &seats.placed[index];
+
+	if (placed->ops)
+		placed->ops->free(placed->ctx);
+	subject->device = NULL;
+}
+
+static struct virtio_seat_spec seat_spec(unsigned int index)
 {
 	return (struct virtio_seat_spec){
-		.device = subject->device,
+		.device = &seats.placed[index],
 		.machine = &own,
 		.bus = seats.bus,
 		.base = BASE(index),
@@ -157,11 +174,11 @@ static void take_seats(struct vfixture *fixture)
 		struct virtio_seat_spec spec;
 
 		line_of[i] = subjects[i];
-		start_device(subjects[i]);
-		spec = seat_spec(subjects[i], i);
+		start_device(subjects[i], i);
+		spec = seat_spec(i);
 		if (virtio_seat_new(&spec, &seats.seat[i], &subjects[i]->err) < 0)
 			fail_msg("%s", subjects[i]->err.text);
-		assert_int_equal(device_start(subjects[i]->device, &subjects[i]->err), 0);
+		assert_int_equal(seats.placed[i].ops->start(seats.placed[i].ctx, &subjects[i]->err), 0);
 		v_fill(subjects[i]);
 	}
 }
@@ -176,8 +193,12 @@ static int seats_setup(void **state)
 
 static int seats_teardown(void **state)
 {
+	struct vfixture *fixture = *state;
+
 	for (unsigned int i = 0; i < 2; i++)
 		virtio_seat_free(seats.seat[i]);
+	end_device(&fixture->one, 0);
+	end_device(&fixture->two, 1);
 	MUST(own.ioeventfds == 0);
 	vteardown(state);
 	bus_reader_remove(&seats.reader);
@@ -222,6 +243,25 @@ static void a_request_goes_all_the_way(void **state)
 	assert_true(ring_used(&one->driver, &id, &len));
 	assert_int_equal(id, 3);
 	assert_int_equal(get(1, REG_ISR), 0);
+}
+
+static void a_device_brings_its_interrupt_status_along(void **state)
+{
+	struct vfixture *fixture = *state;
+	struct vsubject *one = &fixture->one;
+	struct virtio_isr page = { 0 };
+
+	seats.isr[0] = &page;
+	take_seats(fixture);
+	assert_int_equal(drive(0, RING_USED), STATUS_RUNNING);
+	v_offer(one, 3, 1);
+	put(0, REG_NOTIFY, 0);
+	assert_int_equal(wait_call(one), 1);
+	assert_int_equal(virtio_isr_read(&page), VIRTIO_ISR_USED);
+	assert_int_equal(get(0, REG_ISR), VIRTIO_ISR_USED);
+	put(0, REG_ACK, VIRTIO_ISR_USED);
+	assert_int_equal(virtio_isr_read(&page), 0);
+	virtio_seat_detach(seats.seat[0]);
 }
 
 static void a_broken_ring_needs_a_reset(void **state)
@@ -342,8 +382,8 @@ static void what_fails_leaves_nothing_behind(void **state)
 	size_t fds;
 
 	line_of[0] = &fixture->one;
-	start_device(&fixture->one);
-	spec = seat_spec(&fixture->one, 0);
+	start_device(&fixture->one, 0);
+	spec = seat_spec(0);
 	fds = count_fds();
 	own.error = -ENOSPC;
 	assert_int_equal(virtio_seat_new(&spec, &seat, &fixture->one.err), -ENOSPC);
@@ -358,9 +398,13 @@ static void what_fails_leaves_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_guest_finds_the_device),       TEST(a_request_goes_all_the_way),
-		TEST(a_broken_ring_needs_a_reset),      TEST(rings_outside_of_memory_need_a_reset),
-		TEST(config_space_is_shared),           TEST(a_seat_is_left_and_taken_again),
+		TEST(the_guest_finds_the_device),
+		TEST(a_request_goes_all_the_way),
+		TEST(a_device_brings_its_interrupt_status_along),
+		TEST(a_broken_ring_needs_a_reset),
+		TEST(rings_outside_of_memory_need_a_reset),
+		TEST(config_space_is_shared),
+		TEST(a_seat_is_left_and_taken_again),
 		TEST(what_fails_leaves_nothing_behind),
 	};
 
