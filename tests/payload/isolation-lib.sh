@@ -56,8 +56,8 @@ guest_did() { # MARKS
 # How a fault is told of.
 cause_of() { # HOW
 	case $1 in
-	segv) echo 'cause=signal signal=(SIG)?SEGV' ;;
-	abort) echo 'cause=signal signal=(SIG)?ABRT' ;;
+	segv) echo 'cause=signal signal=SIGSEGV' ;;
+	abort) echo 'cause=signal signal=SIGABRT' ;;
 	exit0) echo 'cause=exit status=0' ;;
 	exit1) echo 'cause=exit status=1' ;;
 	hang | freeze) echo 'cause=hang' ;;
@@ -116,15 +116,15 @@ refused() {
 	says_why "$3" "$text"
 }
 
-# A sentence for people, or the line of process.h, which has the same facts.
+# A sentence for people.
 says_why() { # HOW TEXT
 	local words
 	case $1 in
-	segv) words='SIGSEGV|SEGV|[Ss]egmentation' ;;
-	abort) words='SIGABRT|ABRT|[Aa]bort' ;;
-	exit0) words='status[ =]0' ;;
-	exit1) words='status[ =]1' ;;
-	hang | freeze) words='in time|hang|hung|within' ;;
+	segv) words='SIGSEGV' ;;
+	abort) words='SIGABRT' ;;
+	exit0) words='status 0' ;;
+	exit1) words='status 1' ;;
+	hang | freeze) words='did not answer' ;;
 	fail) words='as it was told|no faulty device' ;;
 	*) words='.' ;;
 	esac
