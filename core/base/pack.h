@@ -23,7 +23,7 @@ void pack_u32(struct pack_writer *writer, uint32_t value);
 void pack_u64(struct pack_writer *writer, uint64_t value);
 void pack_text(struct pack_writer *writer, const char *text); /* NULL is kept apart from "" */
 void pack_bytes(struct pack_writer *writer, const void *bytes, size_t count);
-/* The bytes, which the caller frees, or -ENOMEM, -E2BIG. The writer is empty then. */
+/* The bytes, which the caller frees (NULL for none), or -ENOMEM, -E2BIG. The writer is empty then. */
 int pack_end(struct pack_writer *writer, uint8_t **ret, size_t *ret_count);
 
 struct pack_reader {
