@@ -22,6 +22,8 @@ static inline uint64_t clock_now_ns(void)
 /* [any] When this program was executed, on CLOCK_MONOTONIC: stamped by the first of its own code that runs, a constructor. What
  * the kernel and the dynamic loader have done before is not in it; the kernel's own stamp of a process is only 10 ms exact. */
 uint64_t clock_start_ns(void);
+/* [main] Before other threads are there: a program that works for another one counts from that one's start. */
+void clock_set_start(uint64_t ns);
 
 /* A counter that runs at a constant rate, a few cycles to read; only differences mean anything. */
 static inline uint64_t clock_ticks(void)

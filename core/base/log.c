@@ -14,9 +14,11 @@
 
 #define LIMIT_BURST     10
 #define LIMIT_WINDOW_NS (10 * NS_PER_S)
+#define LINE_MAX_BYTES  1200
 
 static atomic_int current_level = LOG_LEVEL_WARN;
 static atomic_bool raw_terminal;
+static log_sink_fn *log_sink;
 static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {
@@ -51,16 +53,21 @@ void log_set_raw_terminal(bool raw)
 	atomic_store_explicit(&raw_terminal, raw, memory_order_relaxed);
 }
 
-static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, const char *format, va_list ap)
+void log_set_sink(log_sink_fn *sink)
 {
-	char line[1200];
-	int prefix_length, length;
+	log_sink = sink;
+}
+
+/* The line without its end, with room for that; its length, or -1. */
+static int __attribute__((format(printf, 3, 0)))
+format_line(char line[static LINE_MAX_BYTES], const char *prefix, const char *format, va_list ap)
+{
+	int prefix_length = snprintf(line, LINE_MAX_BYTES, "%s", prefix);
+	int length = vsnprintf(line + prefix_length, LINE_MAX_BYTES - (size_t)prefix_length - 2, format, ap);
 	size_t end;
 
-	prefix_length = snprintf(line, sizeof(line), "%s", prefix);
-	length = vsnprintf(line + prefix_length, sizeof(line) - (size_t)prefix_length - 2, format, ap);
 	if (length < 0)
-		return;
+		return -1;
 	end = strlen(line);
 	for (size_t i = 0; i < end; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
@@ -69,11 +76,21 @@ static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, c
 			 (unsigned char)line[i + 1] < 0xa0)
 			line[i] = line[i + 1] =
 			    '?'; /* U+0080 to U+009F: for a terminal, escape sequences in one character */
+	return (int)end;
+}
+
+static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, const char *format, va_list ap)
+{
+	char line[LINE_MAX_BYTES];
+	int end = format_line(line, prefix, format, ap);
+
+	if (end < 0)
+		return;
 	if (atomic_load_explicit(&raw_terminal, memory_order_relaxed))
 		line[end++] = '\r';
 	line[end++] = '\n';
 	/* A log that cannot be written has nobody to tell. */
-	if (write(STDERR_FILENO, line, end) < 0)
+	if (write(STDERR_FILENO, line, (size_t)end) < 0)
 		return;
 }
 
@@ -84,9 +101,16 @@ void log_line(enum log_level level, const char *format, ...)
 
 	if (level > log_get_level())
 		return;
-	snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
 	va_start(ap, format);
-	put_line(prefix, format, ap);
+	if (log_sink) {
+		char line[LINE_MAX_BYTES];
+
+		if (format_line(line, "", format, ap) >= 0)
+			log_sink(level, line);
+	} else {
+		snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
+		put_line(prefix, format, ap);
+	}
 	va_end(ap);
 }
 
@@ -99,7 +123,7 @@ void log_tell(const char *format, ...)
 	va_end(ap);
 }
 
-bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
+bool log_limit_pass_of(struct log_limit *limit, uint32_t burst, uint32_t *ret_dropped)
 {
 	uint64_t now = clock_now_ns();
 	bool pass;
@@ -109,7 +133,7 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
 		limit->window_start_ns = now;
 		limit->used = 0;
 	}
-	pass = limit->used < LIMIT_BURST;
+	pass = limit->used < burst;
 	if (pass) {
 		limit->used++;
 		*ret_dropped = limit->dropped;
@@ -119,4 +143,9 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
 	}
 	pthread_mutex_unlock(&limit_lock);
 	return pass;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped)
+{
+	return log_limit_pass_of(limit, LIMIT_BURST, ret_dropped);
 }

@@ -21,6 +21,11 @@ int log_level_parse(const char *text, enum log_level *ret_level);
 /* [any] While the terminal is in raw mode lines must end in CR LF. */
 void log_set_raw_terminal(bool raw);
 
+/* [main] Before other threads are there: where lines go instead of standard error, without "backplane: ", level and newline; NULL: standard
+ * error again. The sink is [any]. */
+typedef void log_sink_fn(enum log_level level, const char *text);
+void log_set_sink(log_sink_fn *sink);
+
 /* One line. `text` gets no newline; control characters are replaced by '?', since a guest or a plugin may have chosen them. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -43,6 +48,8 @@ struct log_limit {
 /* [any] Whether a line may be written now; *ret_dropped is how many were left out since the last one. The state is
  * guarded by a lock of its own. */
 bool log_limit_pass(struct log_limit *limit, uint32_t *ret_dropped);
+/* The same for another number of lines than 10. */
+bool log_limit_pass_of(struct log_limit *limit, uint32_t burst, uint32_t *ret_dropped);
 
 /* A line with a budget of its own at this call site. The level is tested first, so a silent one costs a load. */
 #define log_limited(level, format, ...)                                                                 \

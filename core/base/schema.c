@@ -17,7 +17,6 @@
 /* What every version of the table has. */
 #define STRIDE_MIN  (offsetof(struct bp_param, help) + sizeof(const char *))
 #define STRIDE_MAX  1024
-#define CHOICES_MAX 64
 #define FLAGS_KNOWN (BP_P_REQUIRED | BP_P_REPEATED | BP_P_WRITE)
 /* "limit.burst.size": a label in messages. */
 #define LABEL_MAX   ((SCHEMA_DEPTH_MAX + 1) * (SCHEMA_NAME_MAX + 1) + 1)
@@ -137,7 +136,7 @@ static int copy_line(struct copying *copying, const char *from, const char *labe
 
 static int copy_choices(struct copying *copying, const char *const *choices, const char *label, struct param *param)
 {
-	param->choices = calloc(CHOICES_MAX, sizeof(*param->choices));
+	param->choices = calloc(SCHEMA_CHOICES_MAX, sizeof(*param->choices));
 	if (!param->choices)
 		return err_set(copying->err, -ENOMEM, "out of memory");
 	for (;;) {
@@ -147,9 +146,9 @@ static int copy_choices(struct copying *copying, const char *const *choices, con
 
 		if (!from)
 			break;
-		if (param->choice_count == CHOICES_MAX)
+		if (param->choice_count == SCHEMA_CHOICES_MAX)
 			return err_set(copying->err, -EINVAL, "parameter \"%s\": more than %d choices", label,
-				       CHOICES_MAX);
+				       SCHEMA_CHOICES_MAX);
 		r = copy_string(from, SCHEMA_NAME_MAX, &choice);
 		if (r == -ENOMEM)
 			return err_set(copying->err, r, "out of memory");

@@ -14,11 +14,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SCHEMA_PARAMS_MAX 64  /* per table */
-#define SCHEMA_TOTAL_MAX  512 /* with those of all its groups */
-#define SCHEMA_DEPTH_MAX  4   /* groups in groups */
-#define SCHEMA_NAME_MAX   31  /* bytes of a name */
-#define SCHEMA_TEXT_MAX   4095
+#define SCHEMA_PARAMS_MAX  64  /* per table */
+#define SCHEMA_TOTAL_MAX   512 /* with those of all its groups */
+#define SCHEMA_DEPTH_MAX   4   /* groups in groups */
+#define SCHEMA_NAME_MAX    31  /* bytes of a name */
+#define SCHEMA_TEXT_MAX    4095
+#define SCHEMA_CHOICES_MAX 64
 
 struct param {
 	char *name;
@@ -54,6 +55,16 @@ const char *schema_type_name(uint32_t type);
 static inline bool param_has_range(const struct param *param)
 {
 	return param->min != 0 || param->max != 0;
+}
+
+/* Whether a value of the parameter is within them. */
+static inline bool param_in_range(const struct param *param, uint64_t number)
+{
+	if (!param_has_range(param))
+		return true;
+	if (param->type == BP_P_INT)
+		return (int64_t)number >= param->min && (int64_t)number <= param->max;
+	return number >= (uint64_t)param->min && number <= (uint64_t)param->max;
 }
 
 /* Whether `text` is a name: a lower-case letter, then those, digits and the bytes in `extra`; 1 to `max` bytes. */

@@ -9,7 +9,8 @@
 #include "core/base/pack.h"
 #include "core/base/values.h"
 
-#define VALUES_FDS_MAX 256
+#define VALUES_FDS_MAX   256
+#define VALUES_TOTAL_MAX 65536u /* values, those of groups included */
 
 /* Descriptors that go with packed values. */
 struct values_fds {
@@ -17,11 +18,13 @@ struct values_fds {
 	int fds[VALUES_FDS_MAX];
 };
 
-/* Appends `values` to `writer` and its descriptors, borrowed, to *fds. -ENOSPC if there are more than VALUES_FDS_MAX. */
+/* Appends `values` to `writer` and its descriptors, borrowed, to *fds. -ENOSPC if there are more than VALUES_FDS_MAX,
+ * -E2BIG if there are more than VALUES_TOTAL_MAX values. */
 int values_pack(const struct values *values, struct pack_writer *writer, struct values_fds *fds);
 
-/* The counterpart. Descriptors that the values take over are replaced by -1 in *fds; the others stay the caller's. A descriptor that is
- * named twice is refused. `schema` outlives the values. -EBADMSG or -ENOMEM with one line. */
+/* The counterpart. Descriptors that the values take over are replaced by -1 in *fds (and closed on failure); the others stay the caller's. A descriptor that is
+ * named twice is refused. `schema` outlives the values. -EBADMSG or -ENOMEM with one line. What follows in `reader` is the caller's
+ * business. */
 int values_unpack(struct pack_reader *reader, const struct schema *schema, struct values_fds *fds, struct values **ret,
 		  struct err *err);
 

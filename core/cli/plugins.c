@@ -2,6 +2,8 @@
 /* `backplane plugins` and `backplane plugin NAME`: what can be put into a configuration. */
 #include "core/cli/cli.h"
 
+#include "core/base/fd.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -19,8 +21,10 @@ static const char plugin_help[] =
 static int load(struct store *store, const char *name, const struct plugin **ret, struct err *err)
 {
 	const struct place here = { 0 };
+	FREE_AUTO char *path = NULL;
+	int r = store_find(store, name, &here, &path, err);
 
-	return store_get(store, name, &here, ret, err);
+	return r < 0 ? r : store_load(store, path, ret, err);
 }
 
 int cmd_plugins(int argc, char **argv)

@@ -78,15 +78,6 @@ static int fail_range(const struct param *param, const char *shown, struct err *
 	return err_set(complaint, -EINVAL, "%s is out of range: %s to %s", shown, min, max);
 }
 
-static bool in_range(const struct param *param, uint64_t number)
-{
-	if (!param_has_range(param))
-		return true;
-	if (param->type == BP_P_INT)
-		return (int64_t)number >= param->min && (int64_t)number <= param->max;
-	return number >= (uint64_t)param->min && number <= (uint64_t)param->max;
-}
-
 static int parse_number(const struct param *param, const char *text, uint64_t *ret)
 {
 	int64_t number;
@@ -138,7 +129,7 @@ static int convert_number(const struct tree_node *node, const struct param *para
 		snprintf(shown, sizeof(shown), "%.20s%s", written, strlen(written) > 20 ? "..." : "");
 		return fail_range(param, shown, complaint);
 	}
-	if (!in_range(param, number)) {
+	if (!param_in_range(param, number)) {
 		format_number(param, number, shown);
 		return fail_range(param, shown, complaint);
 	}

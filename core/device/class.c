@@ -163,6 +163,13 @@ static int check_callbacks(const struct bp_device_class *table, const struct cla
 	return 0;
 }
 
+static void note_callbacks(const struct bp_device_class *table, struct class_decl *decl)
+{
+	decl->has_access = table->access != NULL;
+	decl->has_state = table->save != NULL;
+	decl->state_version = table->state_version;
+}
+
 static int virtio_fail(const struct class_decl *decl, const char *what, struct err *err)
 {
 	return err_set(err, -EINVAL, "class \"%s\": its virtio class has %s", decl->name, what);
@@ -211,6 +218,7 @@ static int copy_virtio(const void *table, struct plugin_class *class, struct err
 		.scratch_bytes = virtio->scratch_bytes,
 		.features = virtio->features,
 	};
+	decl->has_config_changed = virtio->config_changed != NULL;
 	return 0;
 }
 
@@ -261,6 +269,7 @@ int class_copy(const void *table, struct plugin_class *ret, struct err *err)
 	r = check_callbacks(&class.callbacks, &class.decl, err);
 	if (r < 0)
 		goto fail;
+	note_callbacks(&class.callbacks, &class.decl);
 	r = copy_virtio(class.callbacks.virtio, &class, err);
 	if (r < 0)
 		goto fail;

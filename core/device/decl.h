@@ -14,9 +14,9 @@
 /* Appends the declaration of all classes. Of callbacks it says which there are. */
 void decl_pack(const struct plugin *plugin, struct pack_writer *writer);
 
-/* The declaration as a plugin without code: its classes' callbacks are all NULL but for what is said below, and it can be planned with, not
+/* The declaration as a plugin without code: its classes' callbacks are all NULL, and it can be planned with, not
  * run. `path` (copied) and `note`, which the caller has read from the file itself, are believed; the rest must agree with them.
- * decl.has_* of each class say which of the optional callbacks there are. The caller frees *ret with plugin_free(). -EINVAL, -ENOMEM with one
+ * decl.has_* of each class say of which of the optional callbacks it declares that there are. The caller frees *ret with plugin_free(). -EINVAL, -ENOMEM with one
  * sentence, as of plugin_load(). */
 int decl_unpack(const void *bytes, size_t count, const char *path, const struct bp_note_desc *note, struct plugin **ret,
 		struct err *err);

@@ -429,3 +429,9 @@ void device_reset(struct device *device)
 	device_reset_entered(device);
 	device_leave(device, since);
 }
+
+void device_wait_free(struct device *device)
+{
+	lock_take(&device->lock);
+	lock_give(&device->lock);
+}

@@ -8,7 +8,7 @@
  *   running   device_start         device_access, device_reset, device_quiesce, device_stop
  *   quiet     device_quiesce       device_save, device_load, device_reset, device_resume, device_stop
  *   stopped   device_stop          device_free
- * device_access, _reset, _metrics_each: any thread. All others: main thread.
+ * device_access, _reset, _metrics_each, _wait_free: any thread. All others: main thread.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -71,6 +71,9 @@ int device_save(struct device *device, uint8_t **ret, size_t *ret_count, struct 
 /* Resets the device and gives it that state; the bytes are hostile. After a failure it is reset, except where nothing of it was
  * touched (-ENOTSUP, and bytes that are no state of this class). */
 int device_load(struct device *device, const void *bytes, size_t count, struct err *err);
+
+/* Returns when the device's lock could be had: no callback is stuck in it. Any thread. */
+void device_wait_free(struct device *device);
 
 /* The user's terminal has another size: streams that are on it tell the plugin. */
 void device_terminal_resized(struct device *device);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define VERSION_MAX 63
+
 /* Opens the file and checks everything that can be known without running its code. The fd, or -errno. */
 static int open_checked(const char *path, struct bp_note_desc *ret_note, struct err *err)
 {
@@ -61,16 +63,16 @@ static int copy_descriptor(const struct bp_plugin *entry, const struct bp_note_d
 		return err_set(err, -EINVAL, "its descriptor and its note name different ABI versions");
 	if (!copy.id || strncmp(copy.id, note->id, sizeof(note->id)) != 0)
 		return err_set(err, -EINVAL, "its descriptor and its note name different ids");
-	if (!copy.version || strnlen(copy.version, 64) >= 64)
+	plugin->version = class_copy_text(copy.version, VERSION_MAX);
+	if (!plugin->version)
 		return err_set(err, -EINVAL, "it has no usable version");
 	if (!copy.classes || !copy.class_count || copy.class_count > PLUGIN_CLASSES_MAX)
 		return err_set(err, -EINVAL, "it has %" PRIu32 " classes; 1 to %d are possible", copy.class_count,
 			       PLUGIN_CLASSES_MAX);
 	plugin->id = strdup(note->id);
-	plugin->version = strdup(copy.version);
 	plugin->abi_minor = note->abi_minor;
 	plugin->classes = calloc(copy.class_count, sizeof(plugin->classes[0]));
-	if (!plugin->id || !plugin->version || !plugin->classes)
+	if (!plugin->id || !plugin->classes)
 		return err_sys(err, -ENOMEM, "it cannot be loaded");
 	for (uint32_t i = 0; i < copy.class_count; i++) {
 		int r;
@@ -88,21 +90,48 @@ static int copy_descriptor(const struct bp_plugin *entry, const struct bp_note_d
 	return 0;
 }
 
-int plugin_load(const char *path, struct plugin **ret, struct err *err)
+int plugin_copy(const struct bp_plugin *entry, const struct bp_note_desc *note, struct plugin **ret, struct err *err)
+{
+	struct plugin *plugin = calloc(1, sizeof(*plugin));
+	int r;
+
+	if (!plugin)
+		return err_sys(err, -ENOMEM, "it cannot be loaded");
+	r = copy_descriptor(entry, note, plugin, err);
+	if (r < 0)
+		plugin_free(plugin);
+	else
+		*ret = plugin;
+	return r;
+}
+
+int plugin_examine(const char *path, char **ret_real, struct bp_note_desc *ret_note, struct err *err)
 {
 	FREE_AUTO char *real = realpath(path, NULL);
-	struct plugin *plugin = NULL;
+	int r;
+
+	if (!real)
+		return err_sys(err, -errno, "cannot open plugin \"%s\"", path);
+	r = open_checked(real, ret_note, err);
+	if (r < 0)
+		return r;
+	close(r);
+	*ret_real = take(&real);
+	return 0;
+}
+
+int plugin_load(const char *path, struct plugin **ret, struct err *err)
+{
+	FREE_AUTO char *real = NULL;
+	struct plugin *plugin;
 	struct bp_note_desc note = { 0 };
 	const struct bp_plugin *entry;
 	void *handle;
 	int r;
 
-	if (!real)
-		return err_sys(err, -errno, "cannot open plugin \"%s\"", path);
-	r = open_checked(real, &note, err);
+	r = plugin_examine(path, &real, &note, err);
 	if (r < 0)
 		return r;
-	close(r);
 	/* By its real path, so that debuggers and profilers find its symbols. */
 	handle = dlopen(real, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!handle)
@@ -110,20 +139,14 @@ int plugin_load(const char *path, struct plugin **ret, struct err *err)
 	entry = dlsym(handle, BP_ENTRY);
 	if (!entry)
 		return err_set(err, -ENOEXEC, "plugin \"%s\" does not export " BP_ENTRY, path);
-	plugin = calloc(1, sizeof(*plugin));
-	if (!plugin)
-		return err_sys(err, -ENOMEM, "plugin \"%s\"", path);
-	r = copy_descriptor(entry, &note, plugin, err);
+	r = plugin_copy(entry, &note, &plugin, err);
 	if (r < 0) {
 		err_prefix(err, "plugin \"%s\" is malformed: ", path);
-		goto fail;
+		return r;
 	}
 	plugin->path = take(&real);
 	*ret = plugin;
 	return 0;
-fail:
-	plugin_free(plugin);
-	return r;
 }
 
 void plugin_free(struct plugin *plugin)

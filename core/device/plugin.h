@@ -10,6 +10,8 @@
 
 #include <backplane/virtio.h>
 
+#include <stdbool.h>
+
 #define CLASS_RANGES_MAX   16
 #define CLASS_IRQS_MAX     16
 #define PLUGIN_CLASSES_MAX 16
@@ -49,6 +51,11 @@ struct class_decl {
 	size_t irq_count;
 	struct class_irq irqs[CLASS_IRQS_MAX];
 	struct class_virtio virtio;
+	/* Of the optional callbacks, those whose absence has a meaning for whoever does not call them itself. */
+	bool has_access;
+	bool has_state; /* save and load */
+	bool has_config_changed;
+	uint32_t state_version; /* 0 without a state */
 };
 
 struct plugin_class {
@@ -70,6 +77,14 @@ struct plugin {
  * note that fits. The caller frees *ret with plugin_free(), which leaves the code in place. -errno with one sentence. */
 int plugin_load(const char *path, struct plugin **ret, struct err *err);
 void plugin_free(struct plugin *plugin);
+
+/* What plugin_load() does before any of the plugin's code runs, for whoever has it loaded elsewhere: *ret_real is the file's real path, which the
+ * caller frees. -errno with one sentence. */
+int plugin_examine(const char *path, char **ret_real, struct bp_note_desc *ret_note, struct err *err);
+
+/* Copies a plugin's descriptor and classes, which are hostile; what they say must agree with the note. The path is left to the caller. -EINVAL with
+ * what is wrong with "it", -ENOMEM. */
+int plugin_copy(const struct bp_plugin *entry, const struct bp_note_desc *note, struct plugin **ret, struct err *err);
 
 /* The class of that name, or the first for NULL. NULL if there is none. */
 const struct plugin_class *plugin_find_class(const struct plugin *plugin, const char *name);

@@ -62,7 +62,7 @@ int device_save(struct device *device, uint8_t **ret, size_t *ret_count, struct 
 		return err_set(err, -ENOTSUP, "devices of class \"%s\" cannot be saved", device->class->decl.name);
 	if (device->state != DEVICE_QUIET)
 		return err_set(err, -EINVAL, "the device is not at rest");
-	r = state_writer_begin(&writer, &device_host, callbacks->state_version);
+	r = state_writer_begin(&writer, &device_host, device->class->decl.state_version);
 	if (r < 0)
 		return err_sys(err, r, "state");
 	since = device_enter(device, "save");
@@ -106,10 +106,10 @@ int device_load(struct device *device, const void *bytes, size_t count, struct e
 	if (!reader)
 		return err_sys(err, -ENOMEM, "state");
 	r = state_reader_begin(reader, &device_host, bytes, count, err);
-	if (r == 0 && (!reader->version || reader->version > callbacks->state_version))
+	if (r == 0 && (!reader->version || reader->version > device->class->decl.state_version))
 		r = err_set(err, -EINVAL,
 			    "the state is of version %" PRIu32 ", this plugin knows versions up to %" PRIu32,
-			    reader->version, callbacks->state_version);
+			    reader->version, device->class->decl.state_version);
 	if (r == 0) {
 		r = load(device, reader, err);
 		if (r < 0)

@@ -99,7 +99,7 @@ struct vdev_offer vdev_offer(const struct device *device)
 		.queue_size = (uint16_t) class->queue_size,
 		.config_bytes = class->config_bytes,
 		.features = vdev->features | VIRTQUEUE_FEATURES,
-		.config_writable = device->class->virtio.config_changed != NULL,
+		.config_writable = device->class->decl.has_config_changed,
 	};
 }
 

@@ -283,6 +283,19 @@ const struct gmem *machine_mem(const struct machine *machine)
 	return &machine->memory.map;
 }
 
+size_t machine_regions(const struct machine *machine, struct machine_region ret[static GMEM_REGIONS_MAX])
+{
+	const struct memory *memory = &machine->memory;
+
+	for (size_t i = 0; i < memory->map.count; i++)
+		ret[i] = (struct machine_region){
+			.gpa = memory->map.regions[i].gpa,
+			.bytes = memory->map.regions[i].bytes,
+			.fd = memory->fds[i],
+		};
+	return memory->map.count;
+}
+
 int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err)
 {
 	struct irq_line *irqs = realloc(machine->irqs, (machine->irq_count + 1) * sizeof(*irqs));

@@ -33,6 +33,7 @@ enum machine_end {
 	MACHINE_PANIC,     /* the guest says by a device that it has crashed */
 	MACHINE_CRASH,     /* triple fault, or a crash that KVM reports */
 	MACHINE_KVM_ERROR, /* KVM cannot go on */
+	MACHINE_BROKEN,    /* something on our side has failed that it cannot do without */
 	MACHINE_REQUESTED  /* somebody outside asked for it */
 };
 
@@ -67,6 +68,15 @@ void machine_free(struct machine *machine); /* NULL is fine */
 
 /* The guest's RAM; lives as long as the machine. */
 const struct gmem *machine_mem(const struct machine *machine);
+
+/* A region of the guest's RAM, for another process to map: `bytes` at `offset` of a file that can be neither resized nor sealed further. */
+struct machine_region {
+	uint64_t gpa, bytes, offset;
+	int fd; /* borrowed; the same for the life of the machine, through restarts, too */
+};
+
+/* All of them, by address; how many. Who gets a descriptor can read and write guest memory. */
+size_t machine_regions(const struct machine *machine, struct machine_region ret[static GMEM_REGIONS_MAX]);
 
 /* An eventfd that raises line `gsi`, also after machine_restart(); owned by the caller. */
 int machine_irq_fd(struct machine *machine, uint32_t gsi, struct err *err);

@@ -14,7 +14,7 @@ struct row {
 	const char *text;
 };
 
-/* What is told by whoever saw it first, an error with registers, is not an error again. */
+/* What is told by whoever saw it first, as an error with registers, a cause, or a name, is not an error again. */
 static const struct row rows[] = {
 	[ENDING_POWEROFF] = { KEY_NONE, 0, LOG_LEVEL_INFO, "the guest powered off" },
 	[ENDING_RESET] = { KEY_REBOOT, 0, LOG_LEVEL_INFO, "guest reset" },
@@ -22,6 +22,8 @@ static const struct row rows[] = {
 	[ENDING_PANIC] = { KEY_PANIC, 1, LOG_LEVEL_ERROR, "the guest has panicked" },
 	[ENDING_CRASH] = { KEY_CRASH, 1, LOG_LEVEL_INFO, "the guest has crashed" },
 	[ENDING_KVM_ERROR] = { KEY_NONE, 1, LOG_LEVEL_INFO, "KVM cannot run the guest any further" },
+	[ENDING_DEVICE] = { KEY_NONE, 1, LOG_LEVEL_INFO, "a device has failed, and its on_failure is \"stop\"" },
+	[ENDING_SPAWNER] = { KEY_NONE, 1, LOG_LEVEL_INFO, "the processes of plugins are gone" },
 	[ENDING_ASKED] = { KEY_NONE, 0, LOG_LEVEL_INFO, "the VM was ended from outside" },
 	[ENDING_LATE] = { KEY_NONE, 0, LOG_LEVEL_WARN,
 			  "the guest has not powered off within shutdown_timeout: the VM was ended" },

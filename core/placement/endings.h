@@ -10,6 +10,8 @@
  *   PANIC                  on_panic (exit)        status 1            restarted
  *   CRASH                  on_crash (exit)        status 1            restarted
  *   KVM_ERROR              -                      status 1            -
+ *   DEVICE                 -                      status 1            -
+ *   SPAWNER                -                      status 1            -
  *   ASKED                  -                      status 0            -
  *   LATE                   -                      status 0            -
  *   LOOP                   -                      status 1            -
@@ -44,6 +46,8 @@ enum ending_cause {
 	ENDING_PANIC,     /* BP_EVENT_PANIC */
 	ENDING_CRASH,     /* a triple fault, or a crash that KVM reports */
 	ENDING_KVM_ERROR, /* KVM cannot run the guest: it could not the next time either */
+	ENDING_DEVICE,    /* a device has failed whose on_failure is "stop" */
+	ENDING_SPAWNER,   /* the parent of the plugins' processes has ended, and they with it */
 	ENDING_ASKED,     /* the escape key, or a signal that ends at once */
 	ENDING_LATE,      /* the guest was asked to power off, and has not within shutdown_timeout */
 	ENDING_LOOP,      /* endings_is_loop() */

@@ -17,6 +17,7 @@
 struct vm_device {
 	struct placed placed;
 	struct virtio_seat *seat; /* NULL for one that is no virtio device */
+	bool failed;
 };
 
 struct vm {
@@ -28,6 +29,9 @@ struct vm {
 	struct opener opener;      /* what it made in the file system is there as long as the VM */
 	const char *metrics_path;  /* borrowed; NULL: nowhere */
 	uint64_t restarts;
+	/* It ends, and is not restarted. */
+	bool device_gone; /* one that has failed, whose on_failure is "stop" */
+	bool spawner_gone;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */
 	_Atomic(uint32_t) marks;    /* in this life */

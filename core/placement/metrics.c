@@ -88,6 +88,17 @@ static void put_machine(const struct vm *vm, FILE *out)
 	fprintf(out, "backplane_uptime_ms %" PRIu64 "\n", (clock_now_ns() - clock_start_ns()) / NS_PER_MS);
 }
 
+static void put_up(const struct vm *vm, FILE *out)
+{
+	if (vm->device_count)
+		put_head(out, "backplane_device_up", "whether the device works: 0 once it has failed", BP_METRIC_GAUGE);
+	for (size_t i = 0; i < vm->device_count; i++) {
+		fputs("backplane_device_up{device=\"", out);
+		put_escaped(out, vm->devices[i].placed.id);
+		fprintf(out, "\"} %d\n", !vm->devices[i].failed);
+	}
+}
+
 /* Devices of a class stand together, since the lines of one name have to. A file is small: nobody minds the loops. */
 static void put_devices(const struct vm *vm, FILE *out)
 {
@@ -119,6 +130,7 @@ int metrics_write(const struct vm *vm, const char *path, struct err *err)
 	if (!out)
 		return err_sys(err, -errno, "cannot write metrics to \"%s\"", beside);
 	put_machine(vm, out);
+	put_up(vm, out);
 	put_devices(vm, out);
 	if (ferror(out))
 		r = -EIO;

@@ -159,6 +159,19 @@ static void plan_needs(struct plan_device *device)
 	device->irqs = virtio ? &virtio_irq : decl->irqs;
 }
 
+static int plan_plugin(struct plan *plan, struct plan_device *device, struct err *err)
+{
+	const struct config_device *config = device->config;
+	FREE_AUTO char *file = NULL;
+	int r = store_find(plan->store, config->plugin, &config->place, &file, err);
+
+	if (r < 0)
+		return r;
+	if (config->placement == CONFIG_PROCESS)
+		return err_set(err, -ENOSYS, "plugins in processes of their own are not there yet");
+	return store_load(plan->store, file, &device->plugin, err);
+}
+
 /* The plugin, its class, and the values by the class's schema. */
 static int plan_device(struct plan *plan, struct plan_device *device, struct err *err)
 {
@@ -167,9 +180,7 @@ static int plan_device(struct plan *plan, struct plan_device *device, struct err
 	int r;
 
 	snprintf(path, sizeof(path), "devices.%s", config->id);
-	if (config->placement == CONFIG_PROCESS)
-		return config_fail(err, &config->place, path, "plugins in processes of their own are not there yet");
-	r = store_get(plan->store, config->plugin, &config->place, &device->plugin, err);
+	r = plan_plugin(plan, device, err);
 	if (r < 0) {
 		struct err text = *err;
 

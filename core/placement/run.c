@@ -168,19 +168,28 @@ static enum ending_cause cause_of(const struct run *run)
 		return ENDING_CRASH;
 	case MACHINE_KVM_ERROR:
 		return ENDING_KVM_ERROR;
+	case MACHINE_BROKEN:
+		return run->vm->spawner_gone ? ENDING_SPAWNER : ENDING_DEVICE;
 	default:
 		return run->late ? ENDING_LATE : ENDING_ASKED;
 	}
 }
 
-/* Whether somebody has asked for the end while there was no guest to be asked. */
-static bool is_unwanted(const struct run *run)
+/* Whether the end has been asked for, or has become unavoidable, while there was no guest to be asked; then why. */
+static bool is_over(const struct run *run, enum ending_cause *ret_cause)
 {
+	const struct vm *vm = run->vm;
 	int number = next_signal(run);
 
 	if (number)
 		log_info("ending the VM: %s", strsignal(number));
-	return number || atomic_load(&run->vm->quit);
+	if (vm->spawner_gone || vm->device_gone)
+		*ret_cause = vm->spawner_gone ? ENDING_SPAWNER : ENDING_DEVICE;
+	else if (number || atomic_load(&vm->quit))
+		*ret_cause = ENDING_ASKED;
+	else
+		return false;
+	return true;
 }
 
 /* Gives virtio devices their seats in the machine that was made anew. */
@@ -220,16 +229,16 @@ static int reset(struct vm *vm, struct err *err)
 	return r < 0 ? r : machine_boot(vm->machine, vm->plan->image, &vm->plan->firmware, err);
 }
 
-/* 1 if another life has begun, 0 if somebody wants the end instead. */
-static int restart(struct run *run, struct err *err)
+/* 1 if another life has begun, 0 if the end is due instead. */
+static int restart(struct run *run, enum ending_cause *ret_cause, struct err *err)
 {
 	int r;
 
-	if (is_unwanted(run))
+	if (is_over(run, ret_cause))
 		return 0;
 	r = reset(run->vm, err);
 	/* A signal ends prefaulting, too. */
-	if (is_unwanted(run))
+	if (is_over(run, ret_cause))
 		return 0;
 	if (r == 0)
 		r = machine_start(run->vm->machine, err);
@@ -259,12 +268,12 @@ static int live(struct run *run, int *ret_status, struct err *err)
 			ending = endings_decide(ENDING_LOOP, &vm->plan->endings, run->asked);
 		log_line(ending.level, "%s%s", ending.text, ending.restart ? "; it is restarted" : "");
 		if (ending.restart) {
-			r = restart(run, err);
+			r = restart(run, &cause, err);
 			if (r < 0)
 				return r;
 			if (r > 0)
 				continue;
-			ending = endings_decide(ENDING_ASKED, &vm->plan->endings, true);
+			ending = endings_decide(cause, &vm->plan->endings, true);
 			log_line(ending.level, "%s", ending.text);
 		}
 		*ret_status = ending.status;

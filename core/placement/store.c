@@ -187,8 +187,7 @@ static int no_such_plugin(const struct store *store, const char *name, struct er
 	return err_set(err, -ENOENT, "there is no plugin \"%s\"%s", name, hint);
 }
 
-/* The path of the plugin's file; the caller frees it. */
-static int find(const struct store *store, const char *name, const struct place *place, char **ret, struct err *err)
+int store_find(const struct store *store, const char *name, const struct place *place, char **ret, struct err *err)
 {
 	if (strchr(name, '/')) {
 		int r = config_resolve_path(place, name, ret);
@@ -209,17 +208,12 @@ static int find(const struct store *store, const char *name, const struct place 
 	return no_such_plugin(store, name, err);
 }
 
-int store_get(struct store *store, const char *name, const struct place *place, const struct plugin **ret,
-	      struct err *err)
+int store_load(struct store *store, const char *path, const struct plugin **ret, struct err *err)
 {
-	FREE_AUTO char *path = NULL;
-	FREE_AUTO char *real = NULL;
+	FREE_AUTO char *real = realpath(path, NULL);
 	struct plugin *plugin;
-	int r = find(store, name, place, &path, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	real = realpath(path, NULL);
 	for (size_t i = 0; real && i < store->plugin_count; i++)
 		if (!strcmp(store->plugins[i]->path, real)) {
 			*ret = store->plugins[i];

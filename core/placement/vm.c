@@ -109,6 +109,23 @@ static int home_event(void *ctx, const char *id, uint32_t event, uint64_t value)
 	}
 }
 
+static void home_failed(void *ctx, const char *id)
+{
+	struct vm *vm = ctx;
+
+	for (size_t i = 0; i < vm->plan->device_count; i++) {
+		const struct config_device *config = vm->plan->devices[i].config;
+
+		if (strcmp(config->id, id) != 0)
+			continue;
+		vm->devices[i].failed = true;
+		if (config->on_failure != ON_FAILURE_STOP)
+			continue;
+		vm->device_gone = true;
+		machine_end(vm->machine, MACHINE_BROKEN);
+	}
+}
+
 /* ---- making and ending ---- */
 
 /* Joins the virtio device that was made last. */
@@ -144,6 +161,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		.release = home_release,
 		.quit = home_quit,
 		.event = home_event,
+		.failed = home_failed,
 		.ctx = vm,
 	};
 	size_t lines;

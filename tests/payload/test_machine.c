@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -404,6 +405,30 @@ static void memory_ends(void **state)
 	assert_int_equal(fixture_value(fixture, read), 0xffffffff);
 }
 
+/* What another process would map is the guest's memory, all of it, each region behind its own descriptor. */
+static void memory_is_mapped_elsewhere(void **state)
+{
+	struct fixture *fixture = *state;
+	struct machine_region regions[GMEM_REGIONS_MAX];
+	const uint64_t last = HARNESS_MEMORY - 1;
+	const uint8_t ours = 0x5a;
+	uint8_t *elsewhere;
+
+	fixture_open(fixture, 1, HARNESS_MEMORY, "case=script");
+	assert_int_equal(machine_regions(fixture->harness.machine, regions), 1);
+	assert_int_equal(regions[0].gpa, 0);
+	assert_int_equal(regions[0].bytes, HARNESS_MEMORY);
+	elsewhere =
+	    mmap(NULL, HARNESS_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, regions[0].fd, (off_t)regions[0].offset);
+	assert_true(elsewhere != MAP_FAILED);
+	assert_int_equal(gmem_write(machine_mem(fixture->harness.machine), last, &ours, 1), 0);
+	assert_int_equal(elsewhere[last], ours);
+	fixture_op(fixture, write_op(last, 1, 0xc0));
+	fixture_run(fixture, MACHINE_POWEROFF);
+	assert_int_equal(elsewhere[last], 0xc0);
+	munmap(elsewhere, HARNESS_MEMORY);
+}
+
 /* Whoever gets guest memory can neither shrink it under us nor make it grow. */
 static void memory_is_sealed(void **state)
 {
@@ -650,6 +675,7 @@ int main(void)
 		CASE(memory_both_ways),
 		CASE(memory_above_4g),
 		CASE(memory_ends),
+		CASE(memory_is_mapped_elsewhere),
 		CASE(memory_is_sealed),
 		CASE(poweroff),
 		CASE(reset),

@@ -26,6 +26,8 @@ static const struct {
 	[ENDING_PANIC] = { "panic", offsetof(struct endings_config, on_panic), 1, "the guest has panicked" },
 	[ENDING_CRASH] = { "crash", offsetof(struct endings_config, on_crash), 1, "the guest has crashed" },
 	[ENDING_KVM_ERROR] = { "KVM", NO_KEY, 1, "KVM cannot run the guest any further" },
+	[ENDING_DEVICE] = { "device", NO_KEY, 1, "a device has failed, and its on_failure is \"stop\"" },
+	[ENDING_SPAWNER] = { "spawner", NO_KEY, 1, "the processes of plugins are gone" },
 	[ENDING_ASKED] = { "asked", NO_KEY, 0, "the VM was ended from outside" },
 	[ENDING_LATE] = { "late", NO_KEY, 0,
 			  "the guest has not powered off within shutdown_timeout: the VM was ended" },
@@ -57,7 +59,7 @@ static void every_cause_with_every_configuration(void **state)
 		}
 }
 
-/* An ending with a status that is not 0 is told at the default level, unless it has been told with its registers. */
+/* An ending with a status that is not 0 is told at the default level, unless it has been told with its registers, or by whoever failed. */
 static void failures_are_told(void **state)
 {
 	const struct endings_config config = { 0 };
@@ -65,7 +67,8 @@ static void failures_are_told(void **state)
 	(void)state;
 	for (unsigned int cause = 0; cause < ENDING_CAUSES; cause++) {
 		struct ending ending = endings_decide((enum ending_cause)cause, &config, false);
-		bool told_before = cause == ENDING_CRASH || cause == ENDING_KVM_ERROR;
+		bool told_before = cause == ENDING_CRASH || cause == ENDING_KVM_ERROR || cause == ENDING_DEVICE ||
+				   cause == ENDING_SPAWNER;
 
 		assert_int_equal(ending.level == LOG_LEVEL_ERROR, ending.status && !told_before);
 	}

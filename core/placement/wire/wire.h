@@ -9,7 +9,8 @@
  *
  * What is longer than a message goes before it, in pieces: WIRE_BLOB messages, of at most WIRE_BLOB_MAX bytes in all, and WIRE_FDS messages, of at most
  * WIRE_FDS_MAX descriptors in all, belong to the next request or reply that follows in the same direction, whose head says how many there
- * were. Notices may lie in between.
+ * were, and which has to be one that the table gives them to. All but the last WIRE_BLOB are full (WIRE_PIECE_MAX), all but the last WIRE_FDS
+ * have MSG_FDS_MAX, so that their number is bounded, too. Notices may lie in between. A reply that is an error has neither.
  *
  *   op          request              blob    fds                          reply, its blob          when
  *   LOAD        wire_load            -       -                            -, declaration           first
@@ -24,7 +25,7 @@
  *   PING        -                    -       -                            -                        CREATE == 0; the reply comes when the device's lock was free
  *   STOP        -                    -       -                            -                        START == 0
  *   END         -                    -       -                            -, then it exits with 0  any
- *   RESIZED     - (terminal's size)  -       -                            -                        START == 0
+ *   RESIZED     -                    -       -                            -                        START == 0; the user's terminal has another size
  * A request out of turn is -EPROTO, and the end of the process.
  */
 #ifndef PLACEMENT_WIRE_H
@@ -35,6 +36,7 @@
 #include "core/device/plugin.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 #define WIRE_VERSION   1u
 #define WIRE_BLOB_MAX  ((size_t)16 << 20)
@@ -44,6 +46,8 @@
 #define WIRE_ID_MAX    64u
 #define WIRE_TEXT_MAX  1024u /* of a message or a line, with its NUL */
 #define WIRE_REGIONS   8u    /* of guest memory */
+#define WIRE_METRIC_COUNT 64u /* of a device */
+#define WIRE_METRICS_BYTES ((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
 
 /* Descriptors that the process finds at these numbers when it is exec'd. 0 and 1 are /dev/null, 2 is the pipe that the core logs from. */
 enum wire_fd {
@@ -86,7 +90,7 @@ struct wire_head {
 	uint32_t version;
 	uint32_t op;
 	uint32_t sequence;
-	int32_t result; /* of a reply: 0 or -errno, with a struct wire_text for a body then */
+	int32_t result;                /* of a reply: 0 or -errno, with a struct wire_text for a body then */
 	uint32_t blob_bytes, fd_count; /* that came before */
 };
 static_assert(sizeof(struct wire_head) == 24, "wire");
@@ -191,27 +195,34 @@ struct wire_message {
 	union wire_body body;
 };
 
-/* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One thread receives; several
- * may send what has neither blob nor fds. */
+/* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One thread receives, one
+ * sends; notices, which have neither blob nor fds, may be sent by any. */
 struct wire {
-	int fd; /* borrowed */
-	uint8_t *blob; /* owned */
+	int fd;         /* borrowed */
+	bool refuses_fds; /* set at first: the other side has none to send, and may not make us hold any */
+	bool delivered; /* the blob and fds are those of the message that was received last */
+	uint8_t *blob;  /* owned */
 	size_t blob_bytes, blob_cap;
 	size_t fd_count;
 	int fds[WIRE_FDS_MAX]; /* owned */
 };
 
 /* Takes a message, without waiting; a WIRE_BLOB or WIRE_FDS is put aside, and the next is looked at. 1 if there is one, whose blob and fds are in
- * *wire until wire_next(); 0 if the other side has gone; -EAGAIN; -EPROTO for anything that breaks the rules above, after which the
- * socket is of no use. Strings in bodies end with NUL. */
+ * *wire until wire_next(); those of a notice are none, and what has gathered for another message stays. 0 if the other side has gone; -EAGAIN;
+ * -EPROTO for anything that breaks the rules above, or -ENOMEM, -EMFILE and the like, after which the socket is of no use. Strings in bodies end
+ * with NUL. *ret is undefined unless 1 is returned. */
 int wire_receive(struct wire *wire, struct wire_message *ret);
-/* Forgets the blob and closes the fds that are left; before the next wire_receive(). Also the end of a struct wire. */
+/* Forgets the blob and closes the fds that are left of the message that was received, those that are -1 having been taken. Allowed at any
+ * time; the next wire_receive() does it, too. */
 void wire_next(struct wire *wire);
-/* The blob, which the caller then owns; NULL if there was none. */
+/* The end of a struct wire: forgets also what has gathered for a message that has not come. */
+void wire_end(struct wire *wire);
+/* The blob of the message that was received, which the caller then owns; NULL if there was none. */
 uint8_t *wire_take_blob(struct wire *wire, size_t *ret_bytes);
 
-/* Sends a message with what belongs to it (blob and fds borrowed). `body` has wire_body_bytes(op), or is a struct wire_text if result < 0. -errno of
- * msg_send(). */
+/* Sends a message with what belongs to it (borrowed): `blob` of head->blob_bytes, `fds` of head->fd_count. head->version is not looked at. `body` has
+ * wire_body_bytes(op), or is a struct wire_text if result < 0. -errno of msg_send(); if there is a blob or there are fds, the socket is of no
+ * use then. */
 int wire_send(struct wire *wire, const struct wire_head *head, const void *body, const void *blob, const int *fds,
 	      uint64_t deadline_ns);
 

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where the device finds itself: its claims are asked of the core, within the core's request that they are made for; events are told. */
+#include "core/placement/child/host.h"
+
+#include "core/base/clock.h"
+
+#include <errno.h>
+
+/* Asks the core, and waits for the answer. The only message that can come meanwhile is that, so all else is a breach. */
+static int ask(struct host *host, uint32_t op, const void *body, struct wire_message *answer)
+{
+	const struct wire_head head = { .version = WIRE_VERSION, .op = op, .sequence = ++host->sequence };
+	struct wire nested = { .fd = WIRE_FD_CONTROL };
+	int r = wire_send(&host->control, &head, body, NULL, NULL, host_patience());
+
+	if (r < 0)
+		host_die("the core does not take a request");
+	do {
+		r = msg_wait(WIRE_FD_CONTROL, -1, host_patience());
+		if (r == 0)
+			r = wire_receive(&nested, answer);
+	} while (r == -EAGAIN);
+	if (r <= 0 || answer->head.op != (op | WIRE_REPLY) || answer->head.sequence != head.sequence ||
+	    nested.fd_count || nested.blob_bytes)
+		host_die("the core did not answer a request");
+	wire_end(&nested);
+	return answer->head.result;
+}
+
+static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range,
+		       uint64_t base, uint64_t *ret_base, struct err *err)
+{
+	const struct wire_claim claim = {
+		.cookie = cookie,
+		.space = range->space,
+		.widths = range->widths,
+		.length = range->length,
+		.base = base,
+	};
+	struct host *host = ctx;
+	struct wire_message answer;
+	int r;
+
+	(void)device;
+	if (cookie >= CLASS_RANGES_MAX)
+		return err_set(err, -ENOSPC, "a device has at most %d ranges", CLASS_RANGES_MAX);
+	r = ask(host, WIRE_CLAIM, &claim, &answer);
+	if (r < 0)
+		return err_set(err, r, "%s", answer.body.text.text);
+	host->ranges[cookie] = (struct host_range){
+		.claimed = true,
+		.space = range->space,
+		.base = answer.body.claimed.base,
+		.length = range->length,
+	};
+	*ret_base = answer.body.claimed.base;
+	return 0;
+}
+
+static int place_release(void *ctx, uint32_t space, uint64_t base)
+{
+	const struct wire_release release = { .space = space, .base = base };
+	struct host *host = ctx;
+	struct wire_message answer;
+	int r = ask(host, WIRE_RELEASE, &release, &answer);
+
+	for (size_t i = 0; r == 0 && i < CLASS_RANGES_MAX; i++) {
+		struct host_range *range = &host->ranges[i];
+
+		if (range->claimed && range->space == space && range->base == base)
+			range->claimed = false;
+	}
+	return r;
+}
+
+static void place_quit(void *ctx)
+{
+	(void)ctx;
+	notices_quit();
+}
+
+static int place_event(void *ctx, struct device *device, uint32_t event, uint64_t value)
+{
+	(void)ctx, (void)device;
+	return notices_event(event, value);
+}
+
+const struct device_place host_place = {
+	.claim = place_claim,
+	.release = place_release,
+	.quit = place_quit,
+	.event = place_event,
+};
