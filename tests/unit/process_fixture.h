@@ -230,8 +230,8 @@ static inline void rig_begin(struct rig *rig)
 	assert_true(rig->ram_fd >= 0);
 	rig->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, rig->ram_fd, 0);
 	assert_true(rig->ram != MAP_FAILED);
-	rig->memory = (struct process_memory){ .count = 1,
-					       .regions = { { .gpa = 0, .bytes = RAM_BYTES, .fd = rig->ram_fd } } };
+	rig->memory =
+	    (struct process_memory){ .count = 1, .regions = { { .gpa = 0, .bytes = RAM_BYTES, .fd = rig->ram_fd } } };
 	must(processes_new(&rig->set, &rig->err), &rig->err);
 }
 
@@ -311,14 +311,14 @@ static inline void rig_mind(struct rig *rig)
 }
 
 /* Until the condition holds. */
-#define MIND_UNTIL(rig, condition)                                                      \
-	do {                                                                            \
-		uint64_t end_ns_ = clock_now_ns() + PATIENT_NS;                         \
-		while (!(condition)) {                                                  \
-			if (clock_now_ns() >= end_ns_)                                  \
+#define MIND_UNTIL(rig, condition)                                                            \
+	do {                                                                                  \
+		uint64_t end_ns_ = clock_now_ns() + PATIENT_NS;                               \
+		while (!(condition)) {                                                        \
+			if (clock_now_ns() >= end_ns_)                                        \
 				fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #condition); \
-			rig_mind(rig);                                                  \
-		}                                                                       \
+			rig_mind(rig);                                                        \
+		}                                                                             \
 	} while (0)
 
 /* Accesses of a guest to the range with that cookie, as the bus makes them: all-ones where the device gives no value. */

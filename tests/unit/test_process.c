@@ -443,9 +443,10 @@ static void nothing_is_left_of_many(void **state)
 static void a_process_that_only_loaded_can_be_freed(void **state)
 {
 	struct rig *rig = *state;
-	size_t fds = count_fds();
+	size_t fds;
 
 	log_catch(LOG_LEVEL_WARN);
+	fds = count_fds();
 	must(rig_load(rig, "led"), &rig->err);
 	rig_free_process(rig);
 	assert_int_equal(count_fds(), fds);
