@@ -58,7 +58,7 @@ static inline void expect_schema(const struct schema *a, const struct schema *b)
 		expect_text(x->help, y->help);
 		expect_text(x->readonly_param, y->readonly_param);
 		assert_int_equal(!x->group, !y->group);
-		if (x->group)
+		if (x->group && y->group)
 			expect_schema(x->group, y->group);
 	}
 }
