@@ -357,7 +357,7 @@ static void fields_that_are_wrong(void **state)
 	replace(&raw->name, "raw");
 	replace(&raw->summary, "a\nb");
 	refuse(plugin, "class \"raw\": summary, hid or compatible is too long or not printable");
-	replace(&raw->summary, NULL);
+	replace(&raw->summary, "raw");
 	raw->facts = 1u << 31;
 	refuse(plugin, "class \"raw\": unknown firmware facts 0x80000000");
 	raw->facts = 0;
