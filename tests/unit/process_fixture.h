@@ -348,7 +348,7 @@ static inline void home_write(struct home *home, uint32_t cookie, uint64_t offse
 
 /* ---- for each test ---- */
 
-static int rig_setup(void **state)
+static inline int rig_setup(void **state)
 {
 	static struct rig rig;
 
@@ -357,10 +357,10 @@ static int rig_setup(void **state)
 	return 0;
 }
 
-static int rig_teardown(void **state)
+static inline int rig_teardown(void **state)
 {
-	log_release();
 	rig_end(*state);
+	log_release();
 	return 0;
 }
 
