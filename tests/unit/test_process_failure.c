@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Plugins in processes of their own that fail: real processes with tests/plugins/faulty.c, which does where and how it is told. What is waited for in
- * vain has a short deadline, all else a long one.
+ * vain has a short deadline, all else a long one. Crashes are by abort(), since sanitizers make an exit of a fault.
  */
 #include "tests/unit/process_fixture.h"
 
@@ -65,10 +65,10 @@ static void a_crash_in_a_read_gives_ones(void **state)
 {
 	struct rig *rig = *state;
 
-	run_faulty(rig, "read", "segv");
+	run_faulty(rig, "read", "abort");
 	assert_int_equal(home_read(&rig->home, 0, 0, 4), ONES);
 	assert_int_equal(home_read(&rig->home, 0, 0, 4), ONES);
-	expect_told(rig, "cause=signal signal=SIGSEGV while=access");
+	expect_told(rig, "cause=signal signal=SIGABRT while=access");
 }
 
 static void an_exit_is_told_with_its_status(void **state)
@@ -258,10 +258,10 @@ static void a_crash_at_the_very_end_is_told(void **state)
 {
 	struct rig *rig = *state;
 
-	run_faulty(rig, "destroy", "segv");
+	run_faulty(rig, "destroy", "abort");
 	rig->placed.ops->stop(rig->placed.ctx);
 	rig_free_process(rig);
-	assert_string_equal(log_caught(), "devices.device: failed: plugin=faulty cause=signal signal=SIGSEGV "
+	assert_string_equal(log_caught(), "devices.device: failed: plugin=faulty cause=signal signal=SIGABRT "
 					  "while=destroy action=needs_reset\n");
 }
 
@@ -271,9 +271,9 @@ static void a_crash_in_a_reset_names_it(void **state)
 {
 	struct rig *rig = *state;
 
-	run_faulty(rig, "reset", "segv");
+	run_faulty(rig, "reset", "abort");
 	rig->placed.ops->reset(rig->placed.ctx);
-	expect_told(rig, "cause=signal signal=SIGSEGV while=reset");
+	expect_told(rig, "cause=signal signal=SIGABRT while=reset");
 }
 
 static void a_hang_in_quiesce_is_an_error_and_a_failure(void **state)
@@ -294,7 +294,7 @@ static void nothing_can_be_asked_of_one_that_failed(void **state)
 	uint8_t *bytes;
 	size_t count;
 
-	run_faulty(rig, "reset", "segv");
+	run_faulty(rig, "reset", "abort");
 	ops = rig->placed.ops;
 	ops->reset(rig->placed.ctx);
 	assert_int_equal(ops->quiesce(rig->placed.ctx, &rig->err), -ENODEV);
@@ -331,8 +331,8 @@ static void a_crash_in_a_constructor_is_the_error_of_loading(void **state)
 {
 	struct rig *rig = *state;
 
-	constructor(rig, "SEGV");
-	expect_sentence(rig, "was killed by SIGSEGV while it was loaded");
+	constructor(rig, "ABORT");
+	expect_sentence(rig, "was killed by SIGABRT while it was loaded");
 }
 
 static void an_exit_in_a_constructor_is_the_error_of_loading(void **state)
@@ -358,8 +358,8 @@ static void a_crash_in_create_is_its_error(void **state)
 
 	log_catch(LOG_LEVEL_WARN);
 	must(rig_load(rig, "faulty"), &rig->err);
-	assert_int_equal(rig_create(rig, "faulty", fault("create", "segv")), -ENODEV);
-	expect_sentence(rig, "was killed by SIGSEGV while it was created");
+	assert_int_equal(rig_create(rig, "faulty", fault("create", "abort")), -ENODEV);
+	expect_sentence(rig, "was killed by SIGABRT while it was created");
 }
 
 static void a_crash_in_start_is_its_error(void **state)

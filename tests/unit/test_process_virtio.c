@@ -108,7 +108,7 @@ static int activate(struct seat *seat)
 static uint32_t await(struct seat *seat)
 {
 	struct pollfd fd = { .fd = seat->call_fd, .events = POLLIN };
-	uint32_t id, length;
+	uint32_t id, length = 0;
 
 	fd_event_signal(seat->kick_fd);
 	assert_int_equal(poll(&fd, 1, PATIENCE_S * 1000), 1);
@@ -279,11 +279,11 @@ static void a_crash_in_activate_names_it(void **state)
 {
 	struct seat *seat = *state;
 
-	run(seat, "faulty", "faulty-virtio", "where = \"activate\"; how = \"segv\";");
+	run(seat, "faulty", "faulty-virtio", "where = \"activate\"; how = \"abort\";");
 	log_catch(LOG_LEVEL_WARN);
 	assert_true(activate(seat) < 0);
 	MIND_UNTIL(&seat->rig, seat->rig.home.failures);
-	assert_string_equal(log_caught(), "devices.device: failed: plugin=faulty cause=signal signal=SIGSEGV "
+	assert_string_equal(log_caught(), "devices.device: failed: plugin=faulty cause=signal signal=SIGABRT "
 					  "while=activate action=needs_reset\n");
 }
 
