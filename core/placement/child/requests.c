@@ -7,6 +7,7 @@
 #include "core/placement/child/host.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +146,21 @@ static int do_resized(struct host *host, const struct wire_message *message, str
 	return 0;
 }
 
+/* What settling is for comes before: accesses. What they made the device tell, and had no room, goes before the reply. */
+static int do_settle(struct host *host, const struct wire_message *message, struct reply *reply, struct err *err)
+{
+	const uint64_t deadline_ns = host_patience();
+	struct pollfd room = { .fd = WIRE_FD_CONTROL, .events = POLLOUT };
+
+	(void)host, (void)message, (void)reply, (void)err;
+	while (notices_flush()) {
+		if (clock_now_ns() >= deadline_ns)
+			host_die("the core does not take a notice");
+		poll(&room, 1, 1);
+	}
+	return 0;
+}
+
 #define IN(life)   (1u << (life))
 #define ANY        (IN(LIFE_SPOILT + 1) - 1)
 #define HAS_DEVICE (IN(LIFE_CREATED) | IN(LIFE_RUNNING) | IN(LIFE_QUIET) | IN(LIFE_STOPPED))
@@ -187,6 +203,7 @@ static const struct request {
 	[WIRE_STOP] = { .fn = do_stop, .allowed = STARTED, .after = LIFE_STOPPED, .failed = SAME, .settles = true },
 	[WIRE_END] = { .fn = do_end, .allowed = ANY, .after = SAME, .failed = SAME },
 	[WIRE_RESIZED] = { .fn = do_resized, .allowed = STARTED, .after = SAME, .failed = SAME },
+	[WIRE_SETTLE] = { .fn = do_settle, .allowed = STARTED, .after = SAME, .failed = SAME, .settles = true },
 };
 
 static void send_reply(struct host *host, const struct wire_message *message, int result, const struct reply *reply)

@@ -26,6 +26,8 @@
  *   STOP        -                    -       -                            -                        START == 0
  *   END         -                    -       -                            -, then it exits with 0  any
  *   RESIZED     -                    -       -                            -                        START == 0; the user's terminal has another size
+ *   SETTLE      -                    -       -                            -                        START == 0; accesses that were made before have been done, and
+ *                                                                                                 what the device told because of them comes before the reply
  * A request out of turn is -EPROTO, and the end of the process.
  */
 #ifndef PLACEMENT_WIRE_H
@@ -81,6 +83,8 @@ enum wire_op {
 	WIRE_LOG,
 	WIRE_EVENT,
 	WIRE_QUIT,
+	/* the core asks, as above */
+	WIRE_SETTLE,
 	WIRE_OPS
 };
 
