@@ -48,7 +48,8 @@ static bool is_its_own(const struct process *process, const struct wire_claim *c
 	if (claim->cookie >= decl->range_count)
 		return decl->has_access;
 	range = &decl->ranges[claim->cookie];
-	return claim->space == range->space && claim->widths == range->widths && claim->length == range->length;
+	return claim->space == range->space && claim->widths == range->widths && claim->length == range->length &&
+	       claim->base == process->bases[claim->cookie];
 }
 
 void process_serve_claim(struct process *process, const struct wire_message *message)

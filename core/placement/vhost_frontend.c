@@ -278,7 +278,7 @@ static int acknowledge(struct vhost_frontend *frontend)
 static void mind_requests(struct vhost_frontend *frontend)
 {
 	unsigned int requests = 0, replies = 0;
-	struct vhost_head head;
+	struct vhost_head head = { 0 };
 	int r = 0;
 
 	while (requests < ASKS_PER_MIND && (r = take_request(frontend, &head)) > 0) {
