@@ -195,6 +195,9 @@ static enum machine_end reason_of(const struct vm *vm)
 
 static enum ending_cause cause_of(const struct run *run)
 {
+	/* A guest whose devices have all gone may well end by itself, before anybody has looked why they have. */
+	if (run->vm->spawner_gone)
+		return ENDING_SPAWNER;
 	switch (reason_of(run->vm)) {
 	case MACHINE_POWEROFF:
 		return ENDING_POWEROFF;
@@ -207,7 +210,7 @@ static enum ending_cause cause_of(const struct run *run)
 	case MACHINE_KVM_ERROR:
 		return ENDING_KVM_ERROR;
 	case MACHINE_BROKEN:
-		return run->vm->spawner_gone ? ENDING_SPAWNER : ENDING_DEVICE;
+		return ENDING_DEVICE;
 	default:
 		return run->late ? ENDING_LATE : ENDING_ASKED;
 	}
@@ -310,6 +313,7 @@ static int live(struct run *run, int *ret_status, struct err *err)
 			return r;
 		machine_stop(vm->machine);
 		settle(vm);
+		mind_processes(vm);
 		cause = cause_of(run);
 		ending = endings_decide(cause, &vm->plan->endings, run->asked);
 		if (ending.restart && endings_is_loop(&run->history, clock_now_ns()))

@@ -8,6 +8,7 @@ make_isolation_initrd() {
 	"$BP_SRC/tests/guest/mkinitramfs" -o "$BP_TMP/base.img" --kernel "$("$BP_SRC/tests/guest/fetch-kernel" cloud)" \
 		--module virtio_mmio --module virtio_blk --module virtio_rng \
 		--file "$BP_SRC/tests/guest/isolation.sh:/isolation.sh" --file "$BP_SRC/tests/guest/report.sh:/report.sh"
+	# shellcheck disable=SC2154 # disks.sh has it
 	cat "$BP_TMP/base.img" "$BP_BUILD/guest/tools.img" >"$initrd"
 }
 

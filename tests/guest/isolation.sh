@@ -40,9 +40,7 @@ needs_reset() { # DEVICE
 # By the name that it has among the generators. A read of one that has failed never ends, and nor would those of others behind it.
 use_until_it_fails() { # DEVICE
 	reads=0
-	for name in $(cat $rng/rng_available); do
-		[ "virtio_rng.${1#virtio}" != "$name" ] || echo "$name" >$rng/rng_current
-	done
+	echo "virtio_rng.${1#virtio}" >$rng/rng_current
 	while ! needs_reset "$1" && [ "$reads" -lt 300 ]; do
 		timeout 1 dd if=/dev/hwrng of=/run/random bs=64 count=1 iflag=fullblock 2>/dev/null || true
 		reads=$((reads + 1))

@@ -4,7 +4,6 @@
 # A VM with devices that fail where and how one says, each in a process of its own, and a healthy one beside them; see
 # tests/plugins/faulty.c and tests/payload/beside.c. Sourced after tests/lib.sh.
 plugin=$BP_BUILD/tests/plugins/.libs/faulty.so
-constructors=$BP_BUILD/tests/plugins/constructors
 # What has to be waited for in vain; everything else gets longer, so that a busy machine is not taken for a fault. It is the deadline of a
 # register read; what a vCPU asks a virtio device for has one of 10 s.
 short=700ms

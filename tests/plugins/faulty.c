@@ -158,8 +158,10 @@ static int make(struct bp_dev *dev, const struct bp_cfg *cfg, struct faulty **re
 	struct faulty *faulty = calloc(1, sizeof(*faulty));
 	int r;
 
-	if (!faulty)
-		return bp_fail(dev, -ENOMEM, "no memory for a faulty device");
+	if (!faulty) {
+		bp_fail(dev, -ENOMEM, "no memory for a faulty device");
+		return -ENOMEM;
+	}
 	faulty->dev = dev;
 	faulty->where = (enum place)bp_cfg_uint(cfg, "where");
 	faulty->how = (enum fault)bp_cfg_uint(cfg, "how");
@@ -174,7 +176,8 @@ static int make(struct bp_dev *dev, const struct bp_cfg *cfg, struct faulty **re
 	if (r < 0) {
 		close(faulty->event_fd);
 		free(faulty);
-		return bp_fail(dev, r, "no faulty device");
+		bp_fail(dev, r, "no faulty device");
+		return r;
 	}
 	*ret = faulty;
 	return 0;
