@@ -6,6 +6,8 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/placement/cache.h"
+#include "core/placement/program.h"
+#include "core/placement/spawner.h"
 #include "core/unpack/payload.h"
 
 #include <errno.h>
@@ -13,17 +15,12 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-#ifndef BACKPLANE_LIBEXEC_DIR
-#error "BACKPLANE_LIBEXEC_DIR must be set by the build"
-#endif
 
 #define CACHE_FOLDER "unpacked"
 /* Behind the hash in a file's name. It changes when the unpacker makes something else of the same bzImage. */
@@ -66,67 +63,14 @@ int unpack_check(int fd, struct err *err)
 
 /* ---- the process ---- */
 
-/* Beside a program that has not been installed, or where `make install` puts it. */
-static void find_program(char path[static PATH_MAX])
-{
-	char own[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	const char *slash;
-
-	if (length > 0) {
-		own[length] = 0;
-		slash = strrchr(own, '/');
-		if (slash && snprintf(path, PATH_MAX, "%.*s/core/unpack/unpack", (int)(slash - own), own) < PATH_MAX &&
-		    access(path, X_OK) == 0)
-			return;
-	}
-	snprintf(path, PATH_MAX, "%s", BACKPLANE_LIBEXEC_DIR "/unpack");
-}
-
-static int spawn(const int fds[static 3], pid_t *ret, struct err *err)
-{
-	char program[PATH_MAX];
-	char name[] = "backplane-unpack";
-	char *arguments[] = { name, NULL };
-	char *environment[] = { NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t signals;
-	int r;
-
-	find_program(program);
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return err_sys(err, -r, "cannot start \"%s\"", program);
-	r = posix_spawnattr_init(&attributes);
-	if (r)
-		goto out;
-	/* We block and ignore some, which a program would inherit. */
-	sigemptyset(&signals);
-	r = posix_spawnattr_setsigmask(&attributes, &signals);
-	sigfillset(&signals);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &signals);
-	if (!r)
-		r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	for (int i = 0; !r && i < 3; i++)
-		r = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
-	if (!r)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	if (!r)
-		r = posix_spawn(ret, program, &actions, &attributes, arguments, environment);
-	posix_spawnattr_destroy(&attributes);
-out:
-	posix_spawn_file_actions_destroy(&actions);
-	return r ? err_sys(err, -r, "cannot start \"%s\"", program) : 0;
-}
-
 /* Starts it. Its descriptors are put out of the way of 0 to 2, where it wants them. */
 static int start(struct unpacker *unpacker, int kernel_fd, int output_fd, struct err *err)
 {
 	FD_AUTO int kernel = fcntl(kernel_fd, F_DUPFD_CLOEXEC, 3);
 	FD_AUTO int output = fcntl(output_fd, F_DUPFD_CLOEXEC, 3);
 	FD_AUTO int ours = -1, theirs = -1;
+	struct program program = { .name = "backplane-unpack", .count = 3 };
+	char path[PATH_MAX];
 	int pair[2];
 	int r;
 
@@ -137,9 +81,14 @@ static int start(struct unpacker *unpacker, int kernel_fd, int output_fd, struct
 	close(pair[1]);
 	if (theirs < 0)
 		return err_sys(err, -errno, "cannot start the unpacker");
-	r = spawn((const int[]){ kernel, output, theirs }, &unpacker->pid, err);
+	spawner_find_program("core/unpack/unpack", "unpack", path);
+	program.path = path;
+	program.fds[0] = kernel;
+	program.fds[1] = output;
+	program.fds[2] = theirs;
+	r = program_start(&program, &unpacker->pid);
 	if (r < 0)
-		return r;
+		return err_sys(err, r, "cannot start \"%s\"", path);
 	unpacker->report = fd_take(&ours);
 	return 0;
 }

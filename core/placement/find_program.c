@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where programs of ours are that users do not call; see spawner.h. The VMM and the spawner both have it. */
+#include "core/placement/spawner.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef BACKPLANE_LIBEXEC_DIR
+#error "BACKPLANE_LIBEXEC_DIR must be set by the build"
+#endif
+
+static_assert(PATH_MAX == 4096, "spawner.h says so");
+
+void spawner_find_program(const char *build_path, const char *name, char path[static 4096])
+{
+	char own[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	const char *slash;
+
+	if (length > 0) {
+		own[length] = 0;
+		slash = strrchr(own, '/');
+		if (slash && snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - own), own, build_path) < PATH_MAX &&
+		    access(path, X_OK) == 0)
+			return;
+	}
+	snprintf(path, PATH_MAX, "%s/%s", BACKPLANE_LIBEXEC_DIR, name);
+}
