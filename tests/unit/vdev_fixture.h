@@ -309,7 +309,7 @@ struct vfixture {
 	struct vsubject one, two;
 };
 
-static int vsetup(void **state)
+static inline int vsetup(void **state)
 {
 	static struct vfixture fixture;
 
@@ -319,7 +319,7 @@ static int vsetup(void **state)
 	return 0;
 }
 
-static int vteardown(void **state)
+static inline int vteardown(void **state)
 {
 	struct vfixture *fixture = *state;
 
