@@ -6,6 +6,10 @@
 # and print their results in TAP. A test says how many points it has with plan, then gives each one by
 # run_case (or by ok, not_ok, skip). Header comments that tests/run reads: "# timeout: SECONDS", "# long".
 #
+# A test that runs VMs whose devices may be in either placement says so by "# placements: both" or, for check-long only, "# placements: long"; tests/run
+# then runs it once more with BP_TEST_PLACEMENT=thread, as NAME@thread. With that variable $BP_BUILD/backplane puts devices there
+# that do not say themselves where they want to be.
+#
 # What is there: $BP_SRC and $BP_BUILD (the source and the build tree), bp (runs the built backplane),
 # $BP_TMP (a folder of this test, removed at the end), at_exit COMMAND (runs at the end, last one first).
 set -euo pipefail
@@ -37,6 +41,24 @@ at_exit() {
 bp() {
 	"$BP_BUILD/backplane" "$@"
 }
+
+# Everything of the build tree, and a program that has another default.
+if [[ -n ${BP_TEST_PLACEMENT-} ]]; then
+	mkdir "$BP_TMP/build"
+	ln -s "$BP_BUILD"/* "$BP_TMP/build/"
+	rm "$BP_TMP/build/backplane"
+	cat >"$BP_TMP/build/backplane" <<-END
+		#!/bin/sh
+		command=\$1
+		shift
+		case \$command in
+		run | check | plan) exec "$BP_BUILD/backplane" "\$command" --set defaults.placement=$BP_TEST_PLACEMENT "\$@" ;;
+		*) exec "$BP_BUILD/backplane" "\$command" "\$@" ;;
+		esac
+	END
+	chmod +x "$BP_TMP/build/backplane"
+	BP_BUILD=$BP_TMP/build
+fi
 
 plan() { # COUNT
 	echo "1..$1"

@@ -3,6 +3,7 @@
 #include "core/placement/plan.h"
 
 #include "core/base/checked.h"
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/config/check.h"
 #include "core/config/report.h"
@@ -17,7 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE UINT64_C(4096)
+#define PAGE              UINT64_C(4096)
+/* What may take longer than the read of a register: a file to be flushed, a thread to be waited for. */
+#define REQUEST_DEADLINES 4
+#define REQUEST_MIN_NS    (10 * NS_PER_S)
 
 /* Lines for devices that leave the choice to us, best first: those that no PC device is known by. */
 static const uint32_t free_lines[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14, 15 };
@@ -159,6 +163,28 @@ static void plan_needs(struct plan_device *device)
 	device->irqs = virtio ? &virtio_irq : decl->irqs;
 }
 
+/* A process of its own, which has loaded the plugin. */
+static int plan_process(struct plan *plan, struct plan_device *device, const char *file, struct err *err)
+{
+	const struct config_device *config = device->config;
+	const uint64_t request_ns = config->deadline_ns * REQUEST_DEADLINES;
+	const struct process_spec spec = {
+		.id = config->id,
+		.plugin_path = file,
+		.read_ns = config->deadline_ns,
+		.request_ns = request_ns > REQUEST_MIN_NS ? request_ns : REQUEST_MIN_NS,
+		.on_failure = (enum on_failure)config->on_failure,
+	};
+	int r = plan->processes ? 0 : processes_new(&plan->processes, err);
+
+	if (r == 0)
+		r = process_new(plan->processes, &spec, &device->process, err);
+	if (r < 0)
+		return r;
+	device->plugin = process_plugin(device->process);
+	return 0;
+}
+
 static int plan_plugin(struct plan *plan, struct plan_device *device, struct err *err)
 {
 	const struct config_device *config = device->config;
@@ -168,7 +194,7 @@ static int plan_plugin(struct plan *plan, struct plan_device *device, struct err
 	if (r < 0)
 		return r;
 	if (config->placement == CONFIG_PROCESS)
-		return err_set(err, -ENOSYS, "plugins in processes of their own are not there yet");
+		return plan_process(plan, device, file, err);
 	return store_load(plan->store, file, &device->plugin, err);
 }
 
@@ -361,10 +387,10 @@ static int plan_devices(struct plan *plan, struct err *err)
 		int r;
 
 		plan->devices[i].config = &plan->config->devices[i];
+		plan->device_count++;
 		r = plan_device(plan, &plan->devices[i], err);
 		if (r < 0)
 			return r;
-		plan->device_count++;
 	}
 	return 0;
 }
@@ -403,8 +429,11 @@ void plan_free(struct plan *plan)
 {
 	if (!plan)
 		return;
-	for (size_t i = 0; i < plan->device_count; i++)
+	for (size_t i = 0; i < plan->device_count; i++) {
 		values_free(plan->devices[i].values);
+		process_free(plan->devices[i].process);
+	}
+	processes_free(plan->processes);
 	free(plan->devices);
 	free(plan->nodes);
 	boot_close(plan->image);

@@ -2,6 +2,9 @@
 /*
  * The plan: everything about a VM that follows from its configuration and from what its plugins declare, before anything is
  * made. `check` and `plan` stop here; `run` carries it out. Main thread.
+ *
+ * What a plugin declares is told by the plugin, so the processes that are to be devices exist from here on, with the plugin loaded and
+ * nothing else: before this process has threads, KVM or guest memory.
  */
 #ifndef PLACEMENT_PLAN_H
 #define PLACEMENT_PLAN_H
@@ -11,13 +14,15 @@
 #include "core/machine/boot/boot.h"
 #include "core/machine/machine.h"
 #include "core/placement/endings.h"
+#include "core/placement/process.h"
 #include "core/placement/store.h"
 
 #include <stdio.h>
 
 struct plan_device {
 	const struct config_device *config;
-	const struct plugin *plugin;
+	struct process *process;     /* that it runs in; owned until a device takes it over; NULL: it is loaded here */
+	const struct plugin *plugin; /* of the process, or of the store */
 	const struct plugin_class *class;
 	/* What it occupies and how a guest finds it: what its class declares, or what its transport does. */
 	const char *hid, *compatible; /* or NULL */
@@ -36,7 +41,8 @@ struct plan {
 	struct machine_spec machine;
 	struct endings_config endings;
 	uint64_t shutdown_timeout_ns;
-	struct bus *bus; /* who would answer where; nobody accesses it */
+	struct processes *processes; /* NULL: no device has one */
+	struct bus *bus;             /* who would answer where; nobody accesses it */
 	size_t device_count;
 	struct plan_device *devices;
 	struct boot_image *image;

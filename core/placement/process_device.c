@@ -210,19 +210,24 @@ static void device_reset_op(void *ctx)
 		process_ask_plain(process, WIRE_RESET, &ignored);
 }
 
-/* The same answer as a device in a thread gives, without asking for what is out of turn. */
-static int wrong_state(struct err *err)
+/* 0 if the device is in that phase. Else the same answer as a device in a thread gives, without asking for what is out of turn; and one that
+ * has failed has no phases any more. */
+static int check_phase(struct process *process, enum process_phase phase, struct err *err)
 {
-	return err_set(err, -EINVAL, "the device is not at rest");
+	if (process_failed(process))
+		return process_sentence(process, err);
+	if (process->phase == phase)
+		return 0;
+	return err_set(err, -EINVAL, "the device is %s", phase == PROCESS_QUIET ? "not at rest" : "not running");
 }
 
 static int device_quiesce_op(void *ctx, struct err *err)
 {
 	struct process *process = ctx;
-	int r;
+	int r = check_phase(process, PROCESS_RUNNING, err);
 
-	if (process->phase != PROCESS_RUNNING)
-		return err_sys(err, -EINVAL, "cannot be brought to rest");
+	if (r < 0)
+		return r;
 	r = process_ask_plain(process, WIRE_QUIESCE, err);
 	if (r == 0)
 		process->phase = PROCESS_QUIET;
@@ -232,10 +237,10 @@ static int device_quiesce_op(void *ctx, struct err *err)
 static int device_resume_op(void *ctx, struct err *err)
 {
 	struct process *process = ctx;
-	int r;
+	int r = check_phase(process, PROCESS_QUIET, err);
 
-	if (process->phase != PROCESS_QUIET)
-		return wrong_state(err);
+	if (r < 0)
+		return r;
 	r = process_ask_plain(process, WIRE_RESUME, err);
 	if (r == 0)
 		run(process);
@@ -249,10 +254,10 @@ static int device_save_op(void *ctx, uint8_t **ret, size_t *ret_count, struct er
 	struct wire_message reply;
 	size_t count = 0;
 	uint8_t *bytes;
-	int r;
+	int r = check_phase(process, PROCESS_QUIET, err);
 
-	if (process->phase != PROCESS_QUIET)
-		return wrong_state(err);
+	if (r < 0)
+		return r;
 	r = process_ask(process, &request, &reply, err);
 	if (r < 0)
 		return r;
@@ -272,9 +277,10 @@ static int device_load_op(void *ctx, const void *bytes, size_t count, struct err
 	const struct process_request request = { .op = WIRE_RESTORE, .blob = bytes, .blob_bytes = count };
 	struct process *process = ctx;
 	struct wire_message reply;
+	int r = check_phase(process, PROCESS_QUIET, err);
 
-	if (process->phase != PROCESS_QUIET)
-		return wrong_state(err);
+	if (r < 0)
+		return r;
 	if (count > BP_STATE_MAX)
 		return err_set(err, -EINVAL, "these are not the bytes of a device's state");
 	return process_ask(process, &request, &reply, err);

@@ -134,20 +134,35 @@ static int mind_time(struct run *run)
 	return (int)((next_ns - now_ns) / NS_PER_MS) + 1;
 }
 
+/* Sees to what the devices' processes have told. */
+static void mind_processes(struct vm *vm)
+{
+	struct err err = ERR_NONE;
+
+	if (!vm->plan->processes || vm->spawner_gone || processes_mind(vm->plan->processes, &err) == 0)
+		return;
+	log_error("%s", err.text);
+	vm->spawner_gone = true;
+	machine_end(vm->machine, MACHINE_BROKEN);
+}
+
 /* Waits until this life of the guest has ended. */
 static int wait_end(struct run *run, struct err *err)
 {
 	const struct machine *machine = run->vm->machine;
+	const struct processes *processes = run->vm->plan->processes;
 	struct pollfd fds[] = {
 		{ .fd = machine_end_fd(machine), .events = POLLIN },
 		{ .fd = run->signal_fd, .events = POLLIN },
+		{ .fd = processes ? processes_fd(processes) : -1, .events = POLLIN },
 	};
 
 	while (machine_end_reason(machine) == MACHINE_RUNNING) {
 		int number;
 
-		if (poll(fds, 2, mind_time(run)) < 0 && errno != EINTR)
+		if (poll(fds, 3, mind_time(run)) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "poll");
+		mind_processes(run->vm);
 		number = next_signal(run);
 		if (number)
 			take_signal(run, number);
@@ -178,9 +193,10 @@ static enum ending_cause cause_of(const struct run *run)
 /* Whether the end has been asked for, or has become unavoidable, while there was no guest to be asked; then why. */
 static bool is_over(const struct run *run, enum ending_cause *ret_cause)
 {
-	const struct vm *vm = run->vm;
+	struct vm *vm = run->vm;
 	int number = next_signal(run);
 
+	mind_processes(vm);
 	if (number)
 		log_info("ending the VM: %s", strsignal(number));
 	if (vm->spawner_gone || vm->device_gone)

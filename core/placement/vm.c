@@ -146,9 +146,10 @@ static int make_seat(struct vm *vm, const struct plan_device *planned, struct er
 	return r;
 }
 
-static int make_device(struct vm *vm, struct plan_device *planned, struct err *err)
+/* In this process. */
+static int make_thread(struct vm *vm, const struct plan_device *planned, const int *irq_fds,
+		       const struct placed_home *home, struct placed *ret, struct err *err)
 {
-	const struct class_decl *decl = &planned->class->decl;
 	struct device_spec spec = {
 		.id = planned->config->id,
 		.class = planned->class,
@@ -156,6 +157,43 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		.mem = machine_mem(vm->machine),
 		.vcpus = vm->plan->machine.vcpus,
 	};
+
+	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
+	memcpy(spec.irq_fds, irq_fds, sizeof(spec.irq_fds));
+	return placed_thread_new(&spec, home, ret, err);
+}
+
+/* Out of the process that has the plugin. */
+static int make_process(struct vm *vm, struct plan_device *planned, const int *irq_fds, const struct placed_home *home,
+			struct placed *ret, struct err *err)
+{
+	struct machine_region regions[GMEM_REGIONS_MAX];
+	struct process_memory memory = { .count = machine_regions(vm->machine, regions) };
+	struct process_device spec = {
+		.class = planned->class,
+		.values = planned->values,
+		.memory = &memory,
+		.vcpus = vm->plan->machine.vcpus,
+	};
+	int r;
+
+	for (size_t i = 0; i < memory.count; i++) {
+		memory.regions[i].gpa = regions[i].gpa;
+		memory.regions[i].bytes = regions[i].bytes;
+		memory.regions[i].offset = regions[i].offset;
+		memory.regions[i].fd = regions[i].fd;
+	}
+	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
+	memcpy(spec.irq_fds, irq_fds, sizeof(spec.irq_fds));
+	r = process_create(planned->process, &spec, home, ret, err);
+	if (r == 0)
+		planned->process = NULL;
+	return r;
+}
+
+static int make_device(struct vm *vm, struct plan_device *planned, struct err *err)
+{
+	const struct class_decl *decl = &planned->class->decl;
 	const struct placed_home home = {
 		.claim = home_claim,
 		.release = home_release,
@@ -164,20 +202,22 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 		.failed = home_failed,
 		.ctx = vm,
 	};
+	struct placed *placed = &vm->devices[vm->device_count].placed;
+	int irq_fds[CLASS_IRQS_MAX] = { 0 };
 	size_t lines;
 	int r = open_values(&vm->opener, planned->values, err);
 
 	if (r < 0)
 		return r;
-	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
 	for (lines = 0; lines < decl->irq_count; lines++) {
-		spec.irq_fds[lines] = machine_irq_fd(vm->machine, planned->lines[lines], err);
-		if (spec.irq_fds[lines] < 0) {
-			r = spec.irq_fds[lines];
+		irq_fds[lines] = machine_irq_fd(vm->machine, planned->lines[lines], err);
+		if (irq_fds[lines] < 0) {
+			r = irq_fds[lines];
 			goto fail;
 		}
 	}
-	r = placed_thread_new(&spec, &home, &vm->devices[vm->device_count].placed, err);
+	r = planned->process ? make_process(vm, planned, irq_fds, &home, placed, err)
+			     : make_thread(vm, planned, irq_fds, &home, placed, err);
 	if (r < 0)
 		goto fail;
 	planned->values = NULL;
@@ -185,7 +225,7 @@ static int make_device(struct vm *vm, struct plan_device *planned, struct err *e
 	return decl->virtio.id ? make_seat(vm, planned, err) : 0;
 fail:
 	while (lines)
-		fd_close(spec.irq_fds[--lines]);
+		fd_close(irq_fds[--lines]);
 	{
 		struct err text = *err;
 

@@ -106,7 +106,7 @@ static void hang(void)
 void fault_make(enum fault how, struct bp_dev *dev)
 {
 	static const char garbage[4096] = { [0 ... 4095] = '\xff' };
-	int *volatile nowhere = NULL;
+	volatile int *volatile nowhere = NULL; /* or the compiler leaves it out */
 	pthread_t thread;
 
 	switch (how) {

@@ -109,6 +109,8 @@ static void a_class_is_copied(void **state)
 	assert_string_equal(copy.decl.irqs[5].line_param, "line");
 	assert_int_equal(copy.decl.ranges[15].length, 8);
 	assert_ptr_equal(copy.callbacks.create, no_create);
+	assert_true(copy.decl.has_access);
+	assert_false(copy.decl.has_state);
 	class_free(&copy);
 }
 
@@ -385,6 +387,7 @@ static void a_virtio_class_is_copied(void **state)
 	memset(&virtio.config_changed, 0xff, sizeof(virtio.config_changed));
 	assert_int_equal(class_copy(&class, &copy, &err), 0);
 	assert_null(copy.virtio.config_changed);
+	assert_false(copy.decl.has_config_changed);
 	class_free(&copy);
 	/* The largest that there can be. */
 	make_virtio();

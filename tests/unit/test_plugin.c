@@ -214,6 +214,33 @@ static void without_a_note_no_code_runs(void **state)
 	log_release();
 }
 
+static void examining_tells_what_the_file_says(void **state)
+{
+	struct bp_note_desc note;
+	struct err err = ERR_NONE;
+	size_t before = count_fds();
+	char *real = NULL, *expected = realpath(built(".libs/led.so"), NULL);
+
+	(void)state;
+	assert_non_null(expected);
+	assert_int_equal(symlink(expected, in_folder("alias.so")), 0);
+	assert_int_equal(plugin_examine(in_folder("alias.so"), &real, &note, &err), 0);
+	assert_string_equal(real, expected);
+	assert_string_equal(note.id, "com.acme.led");
+	assert_int_equal(note.abi_minor, BP_ABI_MINOR);
+	free(expected);
+	free(real);
+	/* One that cannot be loaded: nobody has tried. */
+	assert_int_equal(plugin_examine(built(".libs/bad_undefined.so"), &real, &note, &err), 0);
+	free(real);
+	real = NULL;
+	assert_int_equal(plugin_examine(built(".libs/bad_nonote.so"), &real, &note, &err), -ENOEXEC);
+	assert_non_null(strstr(err.text, "has no backplane note"));
+	assert_int_equal(plugin_examine(in_folder("none.so"), &real, &note, &err), -ENOENT);
+	assert_null(real);
+	assert_int_equal(count_fds(), before);
+}
+
 static void an_undefined_symbol(void **state)
 {
 	(void)state;
@@ -305,6 +332,7 @@ int main(void)
 		TEST(a_link_is_judged_by_its_target),
 		TEST(a_file_that_is_no_plugin),
 		TEST(without_a_note_no_code_runs),
+		TEST(examining_tells_what_the_file_says),
 		TEST(an_undefined_symbol),
 		TEST(each_flaw_is_refused),
 	};

@@ -254,6 +254,21 @@ static inline void link_round_trip(struct link *link)
 	assert_true(wait_call(subject) > 0);
 }
 
+/* A head that is none. */
+static inline void break_ring(struct link *link)
+{
+	ring_offer(&link->subject.driver, QUEUE_SIZE);
+	link_kick(link, 0);
+}
+
+static inline uint64_t get_config(struct link *link, uint64_t offset, uint32_t bytes)
+{
+	uint64_t value = 0;
+
+	assert_int_equal(virtio_device_config_read(link->device, offset, bytes, &value), 0);
+	return value;
+}
+
 /* ---- for each test ---- */
 
 /* Sockets and memory only. */

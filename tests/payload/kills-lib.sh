@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Processes of a VM are killed at random moments, and VMs are started and stopped one after the other: nothing is left. Sourced after
+# tests/lib.sh. BP_SEED makes the moments those of an earlier run.
+VM=$BP_TMP/vm
+config=$VM/vm.cfg
+plugin=$BP_BUILD/tests/plugins/.libs/faulty.so
+
+mkdir -p "$VM/tmp"
+truncate -s 1M "$VM/disk.img"
+cat >"$config" <<-END
+	machine = { vcpus = 2; memory = "32M"; };
+	boot = { kernel = "$BP_BUILD/tests/payload/beside.elf"; cmdline = "do=rwtfjirVqcvVqzrwtfjirVqcv"; };
+	defaults = { placement = "process"; };
+	devices = (
+		{ plugin = "serial"; id = "console"; stream = "file:console.log"; },
+		{ plugin = "$plugin"; class = "healthy"; id = "healthy"; },
+		{ plugin = "$plugin"; class = "faulty"; id = "faulty"; file = "vm.cfg"; },
+		{ plugin = "$plugin"; class = "faulty-virtio"; id = "virtio"; },
+		{ plugin = "virtio-blk"; path = "disk.img"; },
+		{ plugin = "virtio-rng"; }
+	);
+END
+
+killed() { # VICTIM ROUNDS
+	# TMPDIR is below the folder that is looked at.
+	TMPDIR=$VM/tmp "$BP_BUILD/tests/payload/kills" "$1" "$2" "${BP_SEED:-0}" "$VM" "$VM/console.log" "$BP_BUILD/backplane" run "$config" \
+		>"$BP_TMP/seed-$1"
+}
+
+# In one process, which has to be beside what it runs, as backplane is.
+lives() { # ROUNDS [OPTION]...
+	mkdir -p "$BP_TMP/copy"
+	cp "$BP_BUILD/tests/payload/lives" "$BP_TMP/copy/"
+	ln -sfn "$BP_BUILD/core" "$BP_TMP/copy/core"
+	ln -sfn "$BP_BUILD/plugins" "$BP_TMP/copy/plugins"
+	with_timeout 500 "$BP_TMP/copy/lives" "$@" "$config" >"$BP_TMP/seed-lives"
+}
+
+# run_kills KILLS STARTS
+run_kills() {
+	plan 6
+	run_case "the core is killed $1 times" killed core "$1"
+	run_case "the spawner is killed $1 times" killed spawner "$1"
+	run_case "a plugin is killed $1 times" killed plugin "$1"
+	run_case "$2 runs" killed nobody "$2"
+	run_case "$2 VMs in one process" lives "$2"
+	run_case "$2 VMs in one process, their devices in threads" lives "$2" --set defaults.placement=thread
+	cat "$BP_TMP"/seed-*
+}
