@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `backplane plugins` and `backplane plugin NAME`: what can be put into a configuration. */
+/* `backplane plugins` and `backplane plugin NAME`: what can be put into a configuration. Whoever asks what a plugin is does not yet trust it, so its
+ * code runs in a process of its own, as that of a device does. */
 #include "core/cli/cli.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/placement/process.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,44 +21,72 @@ static const char plugin_help[] =
     "  --format FORMAT    text (the default), or scdoc, for the OPTIONS section of a manual page\n"
     "  --help             this text\n";
 
-static int load(struct store *store, const char *name, const struct plugin **ret, struct err *err)
+/* To be loaded and to say what it is. */
+#define LOAD_NS (10 * NS_PER_S)
+
+struct looker {
+	struct store *store;
+	struct processes *processes;
+};
+
+static int looker_open(struct looker *looker, struct err *err)
+{
+	int r = store_new(&looker->store, err);
+
+	return r < 0 ? r : processes_new(&looker->processes, err);
+}
+
+static void looker_close(struct looker *looker)
+{
+	processes_free(looker->processes);
+	store_free(looker->store);
+}
+
+static int load(const struct looker *looker, const char *name, struct process **ret, struct err *err)
 {
 	const struct place here = { 0 };
 	FREE_AUTO char *path = NULL;
-	int r = store_find(store, name, &here, &path, err);
+	struct process_spec spec = { .id = name, .read_ns = LOAD_NS, .request_ns = LOAD_NS };
+	int r = store_find(looker->store, name, &here, &path, err);
 
-	return r < 0 ? r : store_load(store, path, ret, err);
+	if (r < 0)
+		return r;
+	spec.plugin_path = path;
+	return process_new(looker->processes, &spec, ret, err);
 }
 
 int cmd_plugins(int argc, char **argv)
 {
 	struct err err = ERR_NONE;
-	struct store *store = NULL;
+	struct looker looker = { NULL, NULL };
 	char **names = NULL;
 	size_t count = 0;
 	int status = cli_plain_args(argc, argv, 0, plugins_help);
 
 	if (status != CLI_OK)
 		return status < 0 ? CLI_OK : status;
-	if (store_new(&store, &err) < 0 || store_names(store, &names, &count, &err) < 0) {
+	if (looker_open(&looker, &err) < 0 || store_names(looker.store, &names, &count, &err) < 0) {
 		cli_error("%s", err.text);
 		status = CLI_FAILED;
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct plugin *plugin;
+		struct process *process;
 
 		/* One that cannot be loaded is told, and does not hide the others. */
-		if (load(store, names[i], &plugin, &err) < 0) {
+		if (load(&looker, names[i], &process, &err) < 0) {
 			cli_error("%s", err.text);
 			status = CLI_FAILED;
 			continue;
 		}
+		plugin = process_plugin(process);
 		for (size_t j = 0; j < plugin->class_count; j++)
 			printf("%-16s  %-16s  %-8s  %s\n", names[i], plugin->classes[j].decl.name, plugin->version,
 			       plugin->classes[j].decl.summary);
+		process_free(process);
 	}
 	store_names_free(names, count);
-	store_free(store);
+	looker_close(&looker);
 	return status;
 }
 
@@ -90,17 +121,19 @@ int cmd_plugin(int argc, char **argv)
 {
 	enum cli_format format;
 	struct err err = ERR_NONE;
-	struct store *store = NULL;
+	struct looker looker = { NULL, NULL };
+	struct process *process;
 	const struct plugin *plugin;
 	int status = cli_format_args(argc, argv, 1, plugin_help, &format);
 
 	if (status != CLI_OK)
 		return status < 0 ? CLI_OK : status;
-	if (store_new(&store, &err) < 0 || load(store, argv[argc - 1], &plugin, &err) < 0) {
+	if (looker_open(&looker, &err) < 0 || load(&looker, argv[argc - 1], &process, &err) < 0) {
 		cli_error("%s", err.text);
-		store_free(store);
+		looker_close(&looker);
 		return CLI_USAGE;
 	}
+	plugin = process_plugin(process);
 	if (format == CLI_TEXT)
 		printf("%s %s, plugin ABI %d.%" PRIu32 "\n%s\n", plugin->id, plugin->version, BP_ABI_MAJOR,
 		       plugin->abi_minor, plugin->path);
@@ -109,6 +142,7 @@ int cmd_plugin(int argc, char **argv)
 			cli_error("%s", err.text);
 			status = CLI_FAILED;
 		}
-	store_free(store);
+	process_free(process);
+	looker_close(&looker);
 	return status;
 }

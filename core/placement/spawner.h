@@ -35,7 +35,8 @@ int spawner_fd(const struct spawner *spawner);
  * from then on. */
 int spawner_next(struct spawner *spawner, struct spawn_ended *ret);
 
-/* Where a program of ours is that users do not call: beside a program that was not installed ("core/placement/spawn/spawner"), or in pkglibexecdir. */
+/* Where a program of ours is that users do not call: beside a program that was not installed ("core/placement/spawn/spawner"), or in pkglibexecdir,
+ * of the same root (DESTDIR) if it is there. */
 void spawner_find_program(const char *build_path, const char *name, char path[static 4096]);
 
 #endif

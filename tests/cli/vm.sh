@@ -67,9 +67,11 @@ accepted() {
 # root and has no groups.
 plain_user() { # ARG...
 	if [[ ! -e $BP_TMP/copy ]]; then
-		mkdir -p "$BP_TMP/copy/plugins/.libs"
+		mkdir -p "$BP_TMP/copy/plugins/.libs" "$BP_TMP/copy/core/placement/"{child,spawn}
 		cp "$BP_BUILD/backplane" "$BP_TMP/copy/"
 		cp "$BP_BUILD"/plugins/.libs/*.so "$BP_TMP/copy/plugins/.libs/"
+		cp "$BP_BUILD/core/placement/child/device-host" "$BP_TMP/copy/core/placement/child/"
+		cp "$BP_BUILD/core/placement/spawn/spawner" "$BP_TMP/copy/core/placement/spawn/"
 		chmod -R a+rX "$BP_TMP/copy"
 		chmod a+x "$BP_TMP"
 		chmod a+rx "$VM"
