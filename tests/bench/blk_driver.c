@@ -197,7 +197,7 @@ static void wait_used(struct blk_driver *driver)
 	struct epoll_event event;
 	int woken;
 
-	*word(driver, AVAIL_AT + 4 + 2u * RING_SIZE) = driver->used_seen;
+	__atomic_store_n(word(driver, AVAIL_AT + 4 + 2u * RING_SIZE), driver->used_seen, __ATOMIC_RELAXED);
 	__sync_synchronize();
 	if (used_more(driver))
 		return;
