@@ -58,11 +58,14 @@ int values_add(struct values *values, size_t param, const struct value *value)
 
 	if (list->count == UINT32_MAX)
 		return -ENOMEM;
-	items = reallocarray(list->items, (size_t)list->count + 1, sizeof(*items));
-	if (!items)
-		return -ENOMEM;
-	items[list->count++] = *value;
-	list->items = items;
+	/* There is room for the next power of two: it grows when it reaches one. */
+	if (!(list->count & (list->count - 1))) {
+		items = reallocarray(list->items, list->count ? (size_t)list->count * 2 : 1, sizeof(*items));
+		if (!items)
+			return -ENOMEM;
+		list->items = items;
+	}
+	list->items[list->count++] = *value;
 	return 0;
 }
 

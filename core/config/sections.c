@@ -119,7 +119,7 @@ static const struct bp_param boot_params[] = {
 	}
 
 static const struct bp_param defaults_params[] = {
-	PLACEMENT_KEYS("thread", "needs_reset", "3s"),
+	PLACEMENT_KEYS("process", "needs_reset", "3s"),
 };
 
 static const struct bp_param device_params[] = {

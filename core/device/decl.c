@@ -353,13 +353,14 @@ static int make_plugin(const void *bytes, size_t count, const struct bp_note_des
 int decl_unpack(const void *bytes, size_t count, const char *path, const struct bp_note_desc *note, struct plugin **ret,
 		struct err *err)
 {
-	struct plugin *plugin;
+	struct plugin *plugin = NULL;
 	int r = make_plugin(bytes, count, note, &plugin, err);
 
 	if (r < 0) {
 		err_prefix(err, "plugin \"%s\" is malformed: ", path);
 		return r;
 	}
+	assert(plugin);
 	plugin->path = strdup(path);
 	if (!plugin->path) {
 		plugin_free(plugin);

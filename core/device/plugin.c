@@ -5,6 +5,7 @@
 #include "core/base/fd.h"
 #include "core/device/note.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ int plugin_examine(const char *path, char **ret_real, struct bp_note_desc *ret_n
 int plugin_load(const char *path, struct plugin **ret, struct err *err)
 {
 	FREE_AUTO char *real = NULL;
-	struct plugin *plugin;
+	struct plugin *plugin = NULL;
 	struct bp_note_desc note = { 0 };
 	const struct bp_plugin *entry;
 	void *handle;
@@ -132,6 +133,7 @@ int plugin_load(const char *path, struct plugin **ret, struct err *err)
 	r = plugin_examine(path, &real, &note, err);
 	if (r < 0)
 		return r;
+	assert(real);
 	/* By its real path, so that debuggers and profilers find its symbols. */
 	handle = dlopen(real, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!handle)
@@ -144,6 +146,7 @@ int plugin_load(const char *path, struct plugin **ret, struct err *err)
 		err_prefix(err, "plugin \"%s\" is malformed: ", path);
 		return r;
 	}
+	assert(plugin);
 	plugin->path = take(&real);
 	*ret = plugin;
 	return 0;

@@ -34,6 +34,7 @@ struct vm {
 	bool spawner_gone;
 	_Atomic(bool) quit;         /* the user asked for the end on a terminal */
 	_Atomic(bool) crash_loaded; /* the guest goes on with a crash kernel */
+	_Atomic(uint32_t) told;     /* BP_EVENT_*, as a mask of 1 << event; in this life */
 	_Atomic(uint32_t) marks;    /* in this life */
 };
 

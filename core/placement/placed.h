@@ -5,7 +5,7 @@
  *
  *   state     entered by                     allowed then
  *   made      placed_thread_new, process_create  start, reset, free; attach and backend of a virtio device
- *   running   start                          reset, quiesce, stop, terminal_resized, metrics; accesses
+ *   running   start                          reset, quiesce, stop, settle, terminal_resized, metrics; accesses
  *   quiet     quiesce                        save, load, reset, resume, stop
  *   stopped   stop                           free
  *   failed    a process that ended, hung or talked nonsense; never for a thread. Every call returns -ENODEV or nothing at once, register reads
@@ -60,6 +60,8 @@ struct placed_ops {
 	int (*resume)(void *ctx, struct err *err);
 	int (*save)(void *ctx, uint8_t **ret, size_t *ret_count, struct err *err);
 	int (*load)(void *ctx, const void *bytes, size_t count, struct err *err);
+	/* No vCPU runs: returns when what the guest has written to registers before has been done, and home->event has been told of what came of it. */
+	void (*settle)(void *ctx);
 	void (*terminal_resized)(void *ctx);
 	void (*metrics_each)(void *ctx, device_metric_fn *fn, void *arg);
 	/* Virtio devices: what its transport is made of. Valid until free; the ops may be called until then, also in the state failed. */

@@ -103,6 +103,12 @@ static int here_load(void *ctx, const void *bytes, size_t count, struct err *err
 	return device_load(here->device, bytes, count, err);
 }
 
+static void here_settle(void *ctx)
+{
+	/* An access returns when it has been done. */
+	(void)ctx;
+}
+
 static void here_terminal_resized(void *ctx)
 {
 	const struct here *here = ctx;
@@ -238,6 +244,7 @@ static const struct placed_ops here_ops = {
 	.resume = here_resume,
 	.save = here_save,
 	.load = here_load,
+	.settle = here_settle,
 	.terminal_resized = here_terminal_resized,
 	.metrics_each = here_metrics_each,
 	.backend = here_backend,

@@ -11,6 +11,9 @@
 
 static bool may_ask(const struct process *process)
 {
+	/* It may end without ever having been a device. */
+	if (!process->home.claim)
+		return false;
 	return process->asked == WIRE_CREATE || process->asked == WIRE_START || process->asked == WIRE_STOP ||
 	       process->asked == WIRE_END;
 }
@@ -48,7 +51,8 @@ static bool is_its_own(const struct process *process, const struct wire_claim *c
 	if (claim->cookie >= decl->range_count)
 		return decl->has_access;
 	range = &decl->ranges[claim->cookie];
-	return claim->space == range->space && claim->widths == range->widths && claim->length == range->length;
+	return claim->space == range->space && claim->widths == range->widths && claim->length == range->length &&
+	       claim->base == process->bases[claim->cookie];
 }
 
 void process_serve_claim(struct process *process, const struct wire_message *message)

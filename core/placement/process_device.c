@@ -286,6 +286,16 @@ static int device_load_op(void *ctx, const void *bytes, size_t count, struct err
 	return process_ask(process, &request, &reply, err);
 }
 
+/* Only register accesses are on their way: a driver's notifications are no message. */
+static void device_settle_op(void *ctx)
+{
+	struct process *process = ctx;
+	struct err ignored = ERR_NONE;
+
+	if (is_started(process) && !process->class->decl.virtio.id && !process_failed(process))
+		process_ask_plain(process, WIRE_SETTLE, &ignored);
+}
+
 static void device_resized_op(void *ctx)
 {
 	struct process *process = ctx;
@@ -384,6 +394,7 @@ const struct placed_ops process_placed_ops = {
 	.resume = device_resume_op,
 	.save = device_save_op,
 	.load = device_load_op,
+	.settle = device_settle_op,
 	.terminal_resized = device_resized_op,
 	.metrics_each = device_metrics_op,
 	.backend = process_backend,

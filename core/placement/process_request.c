@@ -15,7 +15,7 @@ const char *process_op_name(uint32_t op)
 		[WIRE_RESET] = "reset",     [WIRE_QUIESCE] = "quiesce", [WIRE_RESUME] = "resume",
 		[WIRE_SAVE] = "save",       [WIRE_RESTORE] = "restore", [WIRE_METRICS] = "metrics",
 		[WIRE_PING] = "running",    [WIRE_STOP] = "stop",       [WIRE_END] = "destroy",
-		[WIRE_RESIZED] = "resized",
+		[WIRE_RESIZED] = "resized", [WIRE_SETTLE] = "access",
 	};
 
 	return op < sizeof(names) / sizeof(names[0]) && names[op] ? names[op] : "running";

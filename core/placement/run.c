@@ -15,6 +15,8 @@
 #include "core/placement/instance.h"
 #include "core/placement/metrics.h"
 
+#include <backplane/host.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -170,9 +172,30 @@ static int wait_end(struct run *run, struct err *err)
 	return 0;
 }
 
+/*
+ * Why the guest has ended. What a device in a process tells may come after what followed it: V, a vCPU, writes to a device that its guest has panicked, which is
+ * posted, and then to the machine's reset register, which ends the guest at once; the device's word arrives later, in settle(). In a
+ * thread it would have been first, and it counts as such: a guest that has ended does not write any more.
+ */
+static enum machine_end reason_of(const struct vm *vm)
+{
+	enum machine_end reason = machine_end_reason(vm->machine);
+	uint32_t told = atomic_load(&vm->told);
+
+	if (reason != MACHINE_POWEROFF && reason != MACHINE_RESET && reason != MACHINE_CRASH)
+		return reason;
+	if (told & 1u << BP_EVENT_PANIC)
+		return MACHINE_PANIC;
+	if (told & 1u << BP_EVENT_RESET && told & 1u << BP_EVENT_POWEROFF)
+		return reason == MACHINE_CRASH ? MACHINE_RESET : reason;
+	if (told & 1u << BP_EVENT_RESET)
+		return MACHINE_RESET;
+	return told & 1u << BP_EVENT_POWEROFF ? MACHINE_POWEROFF : reason;
+}
+
 static enum ending_cause cause_of(const struct run *run)
 {
-	switch (machine_end_reason(run->vm->machine)) {
+	switch (reason_of(run->vm)) {
 	case MACHINE_POWEROFF:
 		return ENDING_POWEROFF;
 	case MACHINE_RESET:
@@ -239,6 +262,7 @@ static int reset(struct vm *vm, struct err *err)
 	vm->restarts++;
 	atomic_store(&vm->crash_loaded, false);
 	atomic_store(&vm->marks, 0);
+	atomic_store(&vm->told, 0);
 	r = machine_restart(vm->machine, err);
 	if (r == 0)
 		r = take_seats(vm, err);
@@ -265,6 +289,13 @@ static int restart(struct run *run, enum ending_cause *ret_cause, struct err *er
 	return 1;
 }
 
+/* Waits for what the guest has told its devices, and they us. */
+static void settle(const struct vm *vm)
+{
+	for (size_t i = 0; i < vm->device_count; i++)
+		vm->devices[i].placed.ops->settle(vm->devices[i].placed.ctx);
+}
+
 /* One life after the other. */
 static int live(struct run *run, int *ret_status, struct err *err)
 {
@@ -278,6 +309,7 @@ static int live(struct run *run, int *ret_status, struct err *err)
 		if (r < 0)
 			return r;
 		machine_stop(vm->machine);
+		settle(vm);
 		cause = cause_of(run);
 		ending = endings_decide(cause, &vm->plan->endings, run->asked);
 		if (ending.restart && endings_is_loop(&run->history, clock_now_ns()))

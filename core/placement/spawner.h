@@ -26,8 +26,8 @@ void spawner_free(struct spawner *spawner);
 
 /* One device-host with these descriptors (SPAWN_FDS of them, borrowed). `token` is not 0, and of no process whose end has not been taken from
  * spawner_next(). *ret_pidfd is the caller's. Waits a bounded time. -errno with one line; -ECONNRESET as of spawner_next(). */
-int spawner_start(struct spawner *spawner, uint64_t token, const int fds[static SPAWN_FDS], int *ret_pid, int *ret_pidfd,
-		  struct err *err);
+int spawner_start(struct spawner *spawner, uint64_t token, const int fds[static SPAWN_FDS], int *ret_pid,
+		  int *ret_pidfd, struct err *err);
 
 /* Readable when spawner_next() has something to tell; lives as long as the spawner. */
 int spawner_fd(const struct spawner *spawner);

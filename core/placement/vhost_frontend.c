@@ -50,7 +50,7 @@ static int count_queues(struct vhost_frontend *frontend)
 
 	if (r < 0)
 		return r;
-	if (!count || count > frontend->spec.queue_max)
+	if (!count || count > frontend->spec.queue_max || count > VIRTIO_QUEUES_MAX)
 		return frontend_fail(frontend, -EPROTO, "the backend has not as many queues as the device may have");
 	frontend->queue_count = (uint32_t)count;
 	return 0;
@@ -278,7 +278,7 @@ static int acknowledge(struct vhost_frontend *frontend)
 static void mind_requests(struct vhost_frontend *frontend)
 {
 	unsigned int requests = 0, replies = 0;
-	struct vhost_head head;
+	struct vhost_head head = { 0 };
 	int r = 0;
 
 	while (requests < ASKS_PER_MIND && (r = take_request(frontend, &head)) > 0) {

@@ -87,6 +87,9 @@ static int home_event(void *ctx, const char *id, uint32_t event, uint64_t value)
 {
 	struct vm *vm = ctx;
 
+	/* Before the end that it is the reason of. */
+	if (event < 32)
+		atomic_fetch_or(&vm->told, 1u << event);
 	switch (event) {
 	case BP_EVENT_PANIC:
 		machine_end(vm->machine, MACHINE_PANIC);

@@ -51,7 +51,7 @@ static void fuzz_reader(const uint8_t *data, size_t size)
 			break;
 		default:
 			bytes = unpack_bytes(&reader, data[i], &count);
-			if (count > data[i] || (bytes && reader.error))
+			if (count > data[i] || (bytes && reader.error) || (!bytes && count))
 				abort();
 			/* Each of them is there. */
 			for (size_t j = 0; j < count; j++)

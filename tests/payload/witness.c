@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a command, and looks whether any process that has come from it is still there when it has ended:
+ * Runs a command, and looks whether any process that has come from it is still there when it has ended; or after a while, if a signal ended it:
  *
  *   witness SECONDS COMMAND [ARGUMENT]...
  *
@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LEFT   120
-#define NO_END 123
-#define USAGE  2
+#define LEFT     120
+#define NO_END   123
+#define USAGE    2
+
+#define LIMIT_MS 30000
 
 int main(int argc, char **argv)
 {
@@ -36,5 +38,5 @@ int main(int argc, char **argv)
 		family_left(10000);
 		return NO_END;
 	}
-	return family_left(0) ? LEFT : status;
+	return family_left(status > 128 ? LIMIT_MS : 0) ? LEFT : status;
 }

@@ -217,7 +217,8 @@ struct rig {
 	struct err err;
 };
 
-static inline void rig_begin(struct rig *rig)
+/* Without a set. */
+static inline void rig_begin_bare(struct rig *rig)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->spec = (struct process_spec){
@@ -232,6 +233,11 @@ static inline void rig_begin(struct rig *rig)
 	assert_true(rig->ram != MAP_FAILED);
 	rig->memory =
 	    (struct process_memory){ .count = 1, .regions = { { .gpa = 0, .bytes = RAM_BYTES, .fd = rig->ram_fd } } };
+}
+
+static inline void rig_begin(struct rig *rig)
+{
+	rig_begin_bare(rig);
 	must(processes_new(&rig->set, &rig->err), &rig->err);
 }
 
@@ -348,7 +354,7 @@ static inline void home_write(struct home *home, uint32_t cookie, uint64_t offse
 
 /* ---- for each test ---- */
 
-static int rig_setup(void **state)
+static inline int rig_setup(void **state)
 {
 	static struct rig rig;
 
@@ -357,10 +363,10 @@ static int rig_setup(void **state)
 	return 0;
 }
 
-static int rig_teardown(void **state)
+static inline int rig_teardown(void **state)
 {
-	log_release();
 	rig_end(*state);
+	log_release();
 	return 0;
 }
 

@@ -232,7 +232,7 @@ static void a_device_says_more_than_the_file(void **state)
 	check_common(&loaded, 2, CONFIG_PROCESS, 0, SECOND / 100);
 	unload(&loaded);
 	load_good(DEVICE(""), NULL, &loaded);
-	check_common(&loaded, 0, CONFIG_THREAD, 0, 3 * SECOND);
+	check_common(&loaded, 0, CONFIG_PROCESS, 0, 3 * SECOND);
 	unload(&loaded);
 }
 

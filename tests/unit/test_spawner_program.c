@@ -147,7 +147,7 @@ static void closed_socket_ends_it_with_0(void **state)
 
 /* ---- requests ---- */
 
-static const struct spawn_request good = { .version = SPAWN_VERSION, .op = SPAWN_START, .token = 2 };
+#define RIGHT_BYTES sizeof(struct spawn_request)
 
 static const struct hostile {
 	const char *name;
@@ -155,21 +155,21 @@ static const struct hostile {
 	uint64_t token;
 	size_t bytes, fds;
 } hostile[] = {
-	{ "short", SPAWN_VERSION, SPAWN_START, 2, sizeof(good) - 1, SPAWN_FDS },
+	{ "short", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES - 1, SPAWN_FDS },
 	{ "one byte", SPAWN_VERSION, SPAWN_START, 2, 1, SPAWN_FDS },
-	{ "long", SPAWN_VERSION, SPAWN_START, 2, sizeof(good) + 1, SPAWN_FDS },
+	{ "long", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES + 1, SPAWN_FDS },
 	{ "very long", SPAWN_VERSION, SPAWN_START, 2, 16384, SPAWN_FDS },
-	{ "version 0", 0, SPAWN_START, 2, sizeof(good), SPAWN_FDS },
-	{ "next version", SPAWN_VERSION + 1, SPAWN_START, 2, sizeof(good), SPAWN_FDS },
-	{ "op 0", SPAWN_VERSION, 0, 2, sizeof(good), SPAWN_FDS },
-	{ "an answer's op", SPAWN_VERSION, SPAWN_STARTED, 2, sizeof(good), SPAWN_FDS },
-	{ "op of all ones", SPAWN_VERSION, UINT32_MAX, 2, sizeof(good), SPAWN_FDS },
-	{ "token 0", SPAWN_VERSION, SPAWN_START, 0, sizeof(good), SPAWN_FDS },
-	{ "token of another", SPAWN_VERSION, SPAWN_START, 1, sizeof(good), SPAWN_FDS },
-	{ "no descriptors", SPAWN_VERSION, SPAWN_START, 2, sizeof(good), 0 },
-	{ "too few descriptors", SPAWN_VERSION, SPAWN_START, 2, sizeof(good), SPAWN_FDS - 1 },
-	{ "too many descriptors", SPAWN_VERSION, SPAWN_START, 2, sizeof(good), SPAWN_FDS + 1 },
-	{ "far too many descriptors", SPAWN_VERSION, SPAWN_START, 2, sizeof(good), 250 },
+	{ "version 0", 0, SPAWN_START, 2, RIGHT_BYTES, SPAWN_FDS },
+	{ "next version", SPAWN_VERSION + 1, SPAWN_START, 2, RIGHT_BYTES, SPAWN_FDS },
+	{ "op 0", SPAWN_VERSION, 0, 2, RIGHT_BYTES, SPAWN_FDS },
+	{ "an answer's op", SPAWN_VERSION, SPAWN_STARTED, 2, RIGHT_BYTES, SPAWN_FDS },
+	{ "op of all ones", SPAWN_VERSION, UINT32_MAX, 2, RIGHT_BYTES, SPAWN_FDS },
+	{ "token 0", SPAWN_VERSION, SPAWN_START, 0, RIGHT_BYTES, SPAWN_FDS },
+	{ "token of another", SPAWN_VERSION, SPAWN_START, 1, RIGHT_BYTES, SPAWN_FDS },
+	{ "no descriptors", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES, 0 },
+	{ "too few descriptors", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES, SPAWN_FDS - 1 },
+	{ "too many descriptors", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES, SPAWN_FDS + 1 },
+	{ "far too many descriptors", SPAWN_VERSION, SPAWN_START, 2, RIGHT_BYTES, 250 },
 };
 
 /* Without msg_send(), which does not send as many descriptors as some of these have. */

@@ -59,7 +59,7 @@ static void memory_is_the_guests_own(void **state)
 static void requests_flow_once_activated(void **state)
 {
 	struct link *link = *state;
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	assert_int_equal(link_start(link, false), STATUS_ON);
 	assert_int_equal(link->subject.activated_features, FEATURES);

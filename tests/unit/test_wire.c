@@ -24,6 +24,7 @@ static const uint32_t all_ops[] = {
 	WIRE_LOG,
 	WIRE_EVENT,
 	WIRE_QUIT,
+	WIRE_SETTLE,
 	WIRE_LOAD | WIRE_REPLY,
 	WIRE_CREATE | WIRE_REPLY,
 	WIRE_START | WIRE_REPLY,
@@ -39,6 +40,7 @@ static const uint32_t all_ops[] = {
 	WIRE_RESIZED | WIRE_REPLY,
 	WIRE_CLAIM | WIRE_REPLY,
 	WIRE_RELEASE | WIRE_REPLY,
+	WIRE_SETTLE | WIRE_REPLY,
 };
 
 static void lengths_are_those_of_the_table(void **state)

@@ -318,8 +318,12 @@ static inline int link_teardown(void **state)
 	struct link *link = *state;
 
 	log_release();
-	if (link->frontend)
+	if (link->frontend) {
 		vhost_frontend_attach(link->frontend, NULL);
+		/* A device that is active is reset, for which nobody is to wait. */
+		if (!link->serving)
+			vhost_frontend_fail(link->frontend);
+	}
 	virtio_device_free(link->device);
 	link_serve_end(link);
 	if (link->subject.device)

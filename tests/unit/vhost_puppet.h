@@ -324,6 +324,9 @@ static inline int stage_teardown(void **state)
 	struct stage *stage = *state;
 	void *link = stage->link;
 
+	/* A device that is active is reset, for which nobody is to wait. */
+	if (stage->link->frontend)
+		vhost_frontend_fail(stage->link->frontend);
 	puppet_end(&stage->puppet);
 	link_teardown(&link);
 	puppet_free(&stage->puppet);
@@ -339,8 +342,10 @@ static inline void again(struct stage *stage)
 	struct link *link = stage->link;
 
 	puppet_end(&stage->puppet);
-	if (link->frontend)
+	if (link->frontend) {
 		vhost_frontend_attach(link->frontend, NULL);
+		vhost_frontend_fail(link->frontend);
+	}
 	virtio_device_free(link->device);
 	vhost_frontend_free(link->frontend);
 	link->device = NULL;

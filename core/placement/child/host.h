@@ -8,8 +8,8 @@
  *   begun      exec                          LOAD
  *   loaded     LOAD == 0                     CREATE
  *   created    CREATE == 0                   START, RESET, METRICS, PING
- *   running    START == 0, RESUME == 0       RESET, QUIESCE, STOP, RESIZED, METRICS, PING; accesses
- *   quiet      QUIESCE == 0                  RESET, RESUME, SAVE, RESTORE, STOP, RESIZED, METRICS, PING
+ *   running    START == 0, RESUME == 0       RESET, QUIESCE, STOP, RESIZED, SETTLE, METRICS, PING; accesses
+ *   quiet      QUIESCE == 0                  RESET, RESUME, SAVE, RESTORE, STOP, RESIZED, SETTLE, METRICS, PING
  *   stopped    STOP, a START that failed     RESET, METRICS, PING
  *   spoilt     a LOAD or CREATE that failed  -
  * END is allowed in all of them.

@@ -7,8 +7,11 @@
 #include "core/placement/child/host.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ERRNO_MAX 4095
 
 /* What goes into a reply. */
 struct reply {
@@ -145,6 +148,21 @@ static int do_resized(struct host *host, const struct wire_message *message, str
 	return 0;
 }
 
+/* What settling is for comes before: accesses. What they made the device tell, and had no room, goes before the reply. */
+static int do_settle(struct host *host, const struct wire_message *message, struct reply *reply, struct err *err)
+{
+	const uint64_t deadline_ns = host_patience();
+	struct pollfd room = { .fd = WIRE_FD_CONTROL, .events = POLLOUT };
+
+	(void)host, (void)message, (void)reply, (void)err;
+	while (notices_flush()) {
+		if (clock_now_ns() >= deadline_ns)
+			host_die("the core does not take a notice");
+		poll(&room, 1, 1);
+	}
+	return 0;
+}
+
 #define IN(life)   (1u << (life))
 #define ANY        (IN(LIFE_SPOILT + 1) - 1)
 #define HAS_DEVICE (IN(LIFE_CREATED) | IN(LIFE_RUNNING) | IN(LIFE_QUIET) | IN(LIFE_STOPPED))
@@ -187,6 +205,7 @@ static const struct request {
 	[WIRE_STOP] = { .fn = do_stop, .allowed = STARTED, .after = LIFE_STOPPED, .failed = SAME, .settles = true },
 	[WIRE_END] = { .fn = do_end, .allowed = ANY, .after = SAME, .failed = SAME },
 	[WIRE_RESIZED] = { .fn = do_resized, .allowed = STARTED, .after = SAME, .failed = SAME },
+	[WIRE_SETTLE] = { .fn = do_settle, .allowed = STARTED, .after = SAME, .failed = SAME, .settles = true },
 };
 
 static void send_reply(struct host *host, const struct wire_message *message, int result, const struct reply *reply)
@@ -227,7 +246,8 @@ void host_serve(struct host *host, const struct wire_message *message)
 	}
 	if (r < 0 ? request->failed != SAME : request->after != SAME)
 		host->life = (enum life)(r < 0 ? request->failed : request->after);
-	send_reply(host, message, r < 0 ? r : 0, &reply);
+	/* It may be what a plugin has returned, who returns anything. */
+	send_reply(host, message, r < -ERRNO_MAX ? -EIO : r < 0 ? r : 0, &reply);
 	free(reply.blob);
 	if (message->head.op == WIRE_END)
 		exit(0);

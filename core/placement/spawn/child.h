@@ -16,7 +16,7 @@
 struct child {
 	const char *path; /* of device-host */
 	pid_t parent;     /* what getppid() has to say */
-	int status_fd;    /* a pipe's end, close-on-exec; takes a struct child_failure. Its other end is the spawner's alone */
+	int status_fd; /* a pipe's end, close-on-exec; takes a struct child_failure. Its other end is the spawner's alone */
 	int fds[SPAWN_FDS];
 };
 

@@ -11,8 +11,8 @@
  *   closes its end, or dies                                      kills all of them, waits for them, exits with 0
  *   anything else                                                the same, but exits with 1
  *
- * Fail-stop: the spawner has PDEATHSIG SIGKILL to the core's main thread, and each plugin process to the spawner; each looks after setting it whether the
- * parent is still the one it was started by, by its socket (a plugin process: by a pipe) and by getppid().
+ * Fail-stop: the spawner has PDEATHSIG SIGKILL to the core's main thread, and each plugin process to the spawner; each looks after
+ * setting it whether the parent is still the one it was started by, by its socket (a plugin process: by a pipe) and by getppid().
  */
 #ifndef PLACEMENT_SPAWN_H
 #define PLACEMENT_SPAWN_H
@@ -46,11 +46,12 @@ struct spawn_request {
 
 struct spawn_answer {
 	uint32_t version;
-	uint32_t op;          /* SPAWN_READY, SPAWN_STARTED, SPAWN_ENDED */
-	uint64_t token;       /* READY: 0 */
-	int32_t error;        /* STARTED: 0 or -errno; -EAGAIN if there are SPAWN_PROCESSES_MAX */
-	int32_t pid;          /* STARTED */
-	int32_t code, status; /* ENDED: CLD_EXITED, CLD_KILLED, CLD_DUMPED and what goes with it; STARTED with an error: the step that failed, 0 */
+	uint32_t op;    /* SPAWN_READY, SPAWN_STARTED, SPAWN_ENDED */
+	uint64_t token; /* READY: 0 */
+	int32_t error;  /* STARTED: 0 or -errno; -EAGAIN if there are SPAWN_PROCESSES_MAX */
+	int32_t pid;    /* STARTED */
+	/* ENDED: CLD_EXITED, CLD_KILLED, CLD_DUMPED and what goes with it. STARTED with an error: the step that failed, 0. */
+	int32_t code, status;
 };
 static_assert(sizeof(struct spawn_request) == 16 && sizeof(struct spawn_answer) == 32, "wire");
 

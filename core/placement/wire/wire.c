@@ -46,6 +46,7 @@ static const struct kind requests[WIRE_OPS] = {
 	[WIRE_LOG] = { .known = true, .body_bytes = sizeof(struct wire_log) },
 	[WIRE_EVENT] = { .known = true, .body_bytes = sizeof(struct wire_event) },
 	[WIRE_QUIT] = { .known = true },
+	[WIRE_SETTLE] = { .known = true },
 };
 
 static const struct kind replies[WIRE_OPS] = {
@@ -64,6 +65,7 @@ static const struct kind replies[WIRE_OPS] = {
 	[WIRE_RESIZED] = { .known = true },
 	[WIRE_CLAIM] = { .known = true, .body_bytes = sizeof(struct wire_claimed) },
 	[WIRE_RELEASE] = { .known = true },
+	[WIRE_SETTLE] = { .known = true },
 };
 
 /* NULL: no such message. */
@@ -161,7 +163,8 @@ static_assert(WIRE_BLOB_MAX % WIRE_PIECE_MAX == 0 &&
 /* The same for descriptors, which are taken over on success. */
 static int gather_fds(struct wire *wire, struct msg_fds *fds)
 {
-	if (wire->refuses_fds || !fds->count || wire->fd_count % MSG_FDS_MAX || fds->count > WIRE_FDS_MAX - wire->fd_count)
+	if (wire->refuses_fds || !fds->count || wire->fd_count % MSG_FDS_MAX ||
+	    fds->count > WIRE_FDS_MAX - wire->fd_count)
 		return -EPROTO;
 	memcpy(wire->fds + wire->fd_count, fds->fds, sizeof(int) * fds->count);
 	wire->fd_count += fds->count;
