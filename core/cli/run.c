@@ -2,9 +2,9 @@
 /* `backplane run`: a VM from its configuration, from beginning to end. */
 #include "core/cli/cli.h"
 
+#include "core/base/stacks.h"
 #include "core/placement/vm.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 static const char help[] =
@@ -39,22 +39,6 @@ static void block_signals(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* Of each thread, of the program or of a plugin that does not ask for another. Linux puts a huge page into a stack of the usual 8 MiB where
- * it happens to fit: 2 MiB of memory for a few KiB that are used. */
-#define STACK_BYTES (1u << 20)
-
-static void limit_stacks(void)
-{
-	pthread_attr_t attr;
-
-	if (pthread_attr_init(&attr) != 0)
-		return;
-	/* A larger one would do as well. */
-	if (pthread_attr_setstacksize(&attr, STACK_BYTES) == 0)
-		(void)pthread_setattr_default_np(&attr);
-	pthread_attr_destroy(&attr);
-}
-
 int cmd_run(int argc, char **argv)
 {
 	struct cli_file file;
@@ -63,7 +47,7 @@ int cmd_run(int argc, char **argv)
 	int status, ended;
 
 	block_signals();
-	limit_stacks();
+	stacks_limit();
 	status = cli_run_open(&file, argc, argv, help);
 	if (status != CLI_OK)
 		goto out;

@@ -38,13 +38,8 @@ struct spawner {
 };
 
 static const char *const step_names[] = {
-	[SPAWN_STEP_CLONE] = "clone",
-	[SPAWN_STEP_FDS] = "descriptors",
-	[SPAWN_STEP_PARENT] = "parent",
-	[SPAWN_STEP_SESSION] = "session",
-	[SPAWN_STEP_SIGNALS] = "signals",
-	[SPAWN_STEP_LIMITS] = "limits",
-	[SPAWN_STEP_EXEC] = "exec of device-host",
+	[SPAWN_STEP_CLONE] = "clone",     [SPAWN_STEP_FDS] = "descriptors", [SPAWN_STEP_PARENT] = "parent",
+	[SPAWN_STEP_SESSION] = "session", [SPAWN_STEP_LIMITS] = "limits",   [SPAWN_STEP_EXEC] = "exec of device-host",
 };
 static_assert(sizeof(step_names) / sizeof(step_names[0]) == SPAWN_STEPS, "each step has a name");
 

@@ -2,7 +2,11 @@
 /*
  * A library for LD_PRELOAD that counts a VMM's allocations: malloc and its like, in all threads, from when it is loaded. BENCH_ALLOCS_FD
  * is a file of 64 bits, which hold the count from then on; without it nothing is counted. Used by tests/bench/watch --preload.
+ *
+ * Or a part of a program, which sets allocs_page; then its plugins' allocations are counted, too. One with a sanitizer has that one's malloc.
  */
+#include "tests/bench/allocs.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,7 +22,7 @@ extern void *__libc_memalign(size_t alignment, size_t bytes);
 
 EXPORT void *memalign(size_t alignment, size_t bytes);
 
-static uint64_t *page;
+uint64_t *allocs_page;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -27,15 +31,16 @@ __attribute__((constructor)) static void begin(void)
 
 	if (!fd)
 		return;
-	mapped = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, (int)strtol(fd, NULL, 10), 0);
+	mapped = mmap(NULL, sizeof(*allocs_page), PROT_READ | PROT_WRITE, MAP_SHARED, (int)strtol(fd, NULL, 10), 0);
 	if (mapped != MAP_FAILED)
-		page = mapped;
+		allocs_page = mapped;
 }
 
+#ifndef BP_SANITIZED
 static void count(void)
 {
-	if (page)
-		__atomic_fetch_add(page, 1, __ATOMIC_RELAXED);
+	if (allocs_page)
+		__atomic_fetch_add(allocs_page, 1, __ATOMIC_RELAXED);
 }
 
 EXPORT void *malloc(size_t size)
@@ -79,3 +84,4 @@ EXPORT int posix_memalign(void **memptr, size_t alignment, size_t size)
 	*memptr = got;
 	return 0;
 }
+#endif

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk without a VM, and its driver; see blk_driver.h. Flags and offsets are those of VIRTIO 1.2, 2.7 and 5.2.6. */
+/* A driver of a disk, without a VM; see blk_driver.h. Flags and offsets are those of VIRTIO 1.2, 2.7 and 5.2.6. */
 #include "tests/bench/blk_driver.h"
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
-#include "core/device/device.h"
-#include "core/device/vdev.h"
 
-#include <backplane/plugin.h>
-
-#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define RING_SIZE     256u
 #define DESC_NEXT     1u
@@ -25,6 +20,9 @@
 #define HEADER_BYTES  16u
 /* INDIRECT_DESC, EVENT_IDX, VERSION_1, and FLUSH of the disk's own. */
 #define FEATURES      (UINT64_C(1) << 28 | UINT64_C(1) << 29 | UINT64_C(1) << 32 | UINT64_C(1) << 9)
+
+/* A disk that says nothing for so long says nothing any more. */
+#define WAIT_MS       10000
 
 /* Where things lie in the guest's memory. */
 #define RAM_GPA       UINT64_C(0x100000)
@@ -37,8 +35,6 @@
 #define STATUS_AT     UINT64_C(0x7000)
 #define DATA_AT       UINT64_C(0x8000)
 
-extern const struct bp_plugin backplane_plugin;
-
 struct desc {
 	uint64_t addr;
 	uint32_t len;
@@ -48,13 +44,10 @@ struct desc {
 
 struct blk_driver {
 	struct gmem mem;
-	struct plugin_class class;
-	struct values *values; /* until the device has them */
-	struct device *device;
-	struct virtio_isr isr;
+	struct blk_driver_side side;
+	struct virtio_isr *isr; /* of the run */
 	uint8_t *ram;
-	int kick_fd;
-	int call_fd;
+	int wait_fd; /* tells of edges of call_fd */
 	uint64_t blocks;
 	uint64_t seed;
 	uint16_t avail_idx, kicked_idx, used_seen;
@@ -69,36 +62,6 @@ __attribute__((noreturn)) static void give_up(const char *what)
 }
 
 /* ---- making ---- */
-
-static int add_value(struct values *values, const char *name, uint64_t number, const char *text, int fd)
-{
-	struct value value = { .number = number, .text = text ? strdup(text) : NULL, .fd = fd, .fd_out = -1 };
-
-	if (values_add(values, (size_t)schema_find(values->schema, name), &value) == 0)
-		return 0;
-	free(value.text);
-	return -ENOMEM;
-}
-
-/* `fd` is theirs when this has worked. */
-static int make_values(struct blk_driver *driver, const char *path, int fd, bool direct)
-{
-	struct place nowhere = { .file = "bench", .line = 1 };
-	int r = values_new(driver->class.decl.schema, "devices.disk", nowhere, &driver->values);
-
-	if (r == 0)
-		r = add_value(driver->values, "readonly", 1, NULL, -1);
-	if (r == 0)
-		r = add_value(driver->values, "direct", direct, NULL, -1);
-	return r ? r : add_value(driver->values, "path", 0, path, fd);
-}
-
-static int claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range, uint64_t base,
-		 uint64_t *ret_base, struct err *err)
-{
-	(void)ctx, (void)device, (void)cookie, (void)range, (void)base, (void)ret_base;
-	return err_set(err, -ENOSPC, "no claims");
-}
 
 /* Each slot's descriptors stay as they are: header, data and status in an indirect table. */
 static void make_tables(struct blk_driver *driver)
@@ -117,87 +80,54 @@ static void make_tables(struct blk_driver *driver)
 	}
 }
 
-static int activate(struct blk_driver *driver, struct err *err)
+struct blk_driver *blk_driver_new(uint64_t blocks)
 {
-	const struct vdev_queue_setup queue = {
-		.ready = true,
-		.size = RING_SIZE,
+	struct blk_driver *driver = calloc(1, sizeof(*driver));
+	int memory_fd = fd_memfd("backplane-ram", RAM_BYTES), kick_fd = fd_event(), call_fd = fd_event();
+	int wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event edge = { .events = EPOLLIN | EPOLLET };
+
+	if (!driver || memory_fd < 0 || kick_fd < 0 || call_fd < 0 ||
+	    epoll_ctl(wait_fd, EPOLL_CTL_ADD, call_fd, &edge) < 0)
+		give_up("no memory or descriptors");
+	driver->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory_fd, 0);
+	if (driver->ram == MAP_FAILED)
+		give_up("no memory");
+	driver->wait_fd = wait_fd;
+	driver->seed = 88172645463325252u;
+	driver->blocks = blocks;
+	driver->mem.regions[0] = (struct gmem_region){ .gpa = RAM_GPA, .bytes = RAM_BYTES, .host = driver->ram };
+	driver->mem.count = 1;
+	driver->side = (struct blk_driver_side){
+		.mem = &driver->mem,
+		.memory_fd = memory_fd,
+		.features = FEATURES,
+		.ring_size = RING_SIZE,
 		.desc_gpa = RAM_GPA + DESC_AT,
 		.avail_gpa = RAM_GPA + AVAIL_AT,
 		.used_gpa = RAM_GPA + USED_AT,
-		.kick_fd = driver->kick_fd,
-		.call_fd = driver->call_fd,
+		.kick_fd = kick_fd,
+		.call_fd = call_fd,
 	};
-	const struct vdev_setup setup = {
-		.features = FEATURES,
-		.isr = &driver->isr,
-		.queue_count = 1,
-		.queues = &queue,
-	};
-	int r = device_start(driver->device, err);
-
-	return r ? r : vdev_activate(driver->device, &setup, err);
-}
-
-static int make_device(struct blk_driver *driver, const char *path, int fd, bool direct, struct err *err)
-{
-	struct device_spec spec = { .id = "disk", .mem = &driver->mem, .vcpus = 1, .place = { .claim = claim } };
-	struct stat info;
-	int r = fstat(fd, &info) < 0 ? -errno : 0;
-
-	if (r == 0)
-		r = class_copy(backplane_plugin.classes[0], &driver->class, err);
-	if (r == 0)
-		r = make_values(driver, path, fd, direct);
-	if (r < 0) {
-		fd_close(fd);
-		return err->text[0] ? r : err_sys(err, r, "%s", path);
-	}
-	driver->blocks = (uint64_t)info.st_size / BLK_DRIVER_BLOCK;
-	spec.class = &driver->class;
-	spec.values = driver->values;
-	r = device_new(&spec, &driver->device, err);
-	if (r < 0)
-		return r;
-	driver->values = NULL;
-	return activate(driver, err);
-}
-
-int blk_driver_open(const char *path, int fd, bool direct, struct blk_driver **ret, struct err *err)
-{
-	struct blk_driver *driver = calloc(1, sizeof(*driver));
-	int r;
-
-	if (!driver)
-		give_up("no memory");
-	*err = (struct err)ERR_NONE;
-	driver->seed = 88172645463325252u;
-	driver->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	driver->kick_fd = fd_event();
-	driver->call_fd = eventfd(0, EFD_CLOEXEC);
-	if (driver->ram == MAP_FAILED || driver->kick_fd < 0 || driver->call_fd < 0)
-		give_up("no memory or descriptors");
-	driver->mem.regions[0] = (struct gmem_region){ .gpa = RAM_GPA, .bytes = RAM_BYTES, .host = driver->ram };
-	driver->mem.count = 1;
 	make_tables(driver);
-	r = make_device(driver, path, fd, direct, err);
-	if (r < 0) {
-		blk_driver_close(driver);
-		return r;
-	}
-	*ret = driver;
-	return 0;
+	return driver;
 }
 
-void blk_driver_close(struct blk_driver *driver)
+void blk_driver_free(struct blk_driver *driver)
 {
-	device_free(driver->device);
-	values_free(driver->values);
-	class_free(&driver->class);
-	fd_close(driver->kick_fd);
-	fd_close(driver->call_fd);
+	if (!driver)
+		return;
+	fd_close(driver->wait_fd);
+	fd_close(driver->side.kick_fd);
+	fd_close(driver->side.call_fd);
+	fd_close(driver->side.memory_fd);
 	munmap(driver->ram, RAM_BYTES);
 	free(driver);
+}
+
+const struct blk_driver_side *blk_driver_side(const struct blk_driver *driver)
+{
+	return &driver->side;
 }
 
 /* ---- the rings ---- */
@@ -237,7 +167,7 @@ static void show(struct blk_driver *driver)
 	event = __atomic_load_n(word(driver, USED_AT + 4 + 8u * RING_SIZE), __ATOMIC_RELAXED);
 	if ((uint16_t)(now - event - 1) < (uint16_t)(now - before)) {
 		driver->run.kicks++;
-		fd_event_signal(driver->kick_fd);
+		fd_event_signal(driver->side.kick_fd);
 	}
 }
 
@@ -264,24 +194,28 @@ static uint32_t finish_read(struct blk_driver *driver)
 /* Asks for an interrupt, and sleeps until one comes, unless more has been used meanwhile. */
 static void wait_used(struct blk_driver *driver)
 {
-	uint64_t count;
+	struct epoll_event event;
+	int woken;
 
-	*word(driver, AVAIL_AT + 4 + 2u * RING_SIZE) = driver->used_seen;
+	__atomic_store_n(word(driver, AVAIL_AT + 4 + 2u * RING_SIZE), driver->used_seen, __ATOMIC_RELAXED);
 	__sync_synchronize();
 	if (used_more(driver))
 		return;
-	if (read(driver->call_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
-		give_up("waiting for an interrupt failed");
+	woken = epoll_wait(driver->wait_fd, &event, 1, WAIT_MS);
+	if (woken != 1)
+		give_up(woken ? "waiting for an interrupt failed" : "no interrupt comes");
 	driver->run.interrupts++;
-	virtio_isr_ack(&driver->isr, virtio_isr_read(&driver->isr));
+	virtio_isr_ack(driver->isr, virtio_isr_read(driver->isr));
 }
 
-struct blk_run blk_driver_run(struct blk_driver *driver, uint32_t depth, uint64_t window_ns, uint64_t requests)
+struct blk_run blk_driver_run(struct blk_driver *driver, struct virtio_isr *isr, uint32_t depth, uint64_t window_ns,
+			      uint64_t requests)
 {
 	uint64_t since = clock_now_ns();
 	uint32_t under_way = depth;
 	bool more = true;
 
+	driver->isr = isr;
 	driver->run = (struct blk_run){ 0 };
 	for (uint32_t i = 0; i < depth; i++)
 		start_read(driver, i);

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A disk without a VM: the real virtio-blk plugin on the real runtime, and a driver for it in this process that does what Linux's does:
- * indirect descriptors, EVENT_IDX, one kick a batch, one look at the used ring an interrupt. Its interrupts come through an
- * eventfd, in whose read() it sleeps as a vCPU does in HLT. One disk at a time, one thread.
+ * A driver for a virtio disk, in this process and without a VM, that does what Linux's does: indirect descriptors, EVENT_IDX, one kick a
+ * batch, one look at the used ring an interrupt. Its interrupts come through an eventfd, for whose edges it sleeps in one system call, as a
+ * vCPU does in HLT. Its memory is a memfd, as a guest's is, so that the disk may be in another process. One thread, but for what is
+ * constant.
  */
 #ifndef TESTS_BENCH_BLK_DRIVER_H
 #define TESTS_BENCH_BLK_DRIVER_H
 
-#include "core/base/err.h"
+#include "core/base/gmem.h"
+#include "core/base/virtio_isr.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define BLK_DRIVER_BLOCK     UINT64_C(4096)
 #define BLK_DRIVER_DEPTH_MAX 64u
 
 struct blk_driver;
+
+/* What a device has to know of it; everything belongs to the driver. */
+struct blk_driver_side {
+	const struct gmem *mem; /* one region, at the beginning of memory_fd */
+	int memory_fd;
+	uint64_t features;
+	uint16_t ring_size;
+	uint64_t desc_gpa, avail_gpa, used_gpa;
+	int kick_fd, call_fd;
+};
 
 /* What a run took. */
 struct blk_run {
@@ -25,13 +36,16 @@ struct blk_run {
 	uint64_t interrupts; /* from it */
 };
 
-/* A disk on a file of whole blocks, each of which begins with its number in 64 bits. `fd` is taken, also by a failure. -errno with one
- * sentence. */
-int blk_driver_open(const char *path, int fd, bool direct, struct blk_driver **ret, struct err *err);
-void blk_driver_close(struct blk_driver *driver);
+/* For a disk of so many blocks, each of which begins with its number in 64 bits. Without
+ * memory or descriptors it ends the process. */
+struct blk_driver *blk_driver_new(uint64_t blocks);
+void blk_driver_free(struct blk_driver *driver); /* NULL is fine */
 
-/* Reads blocks at random, `depth` at a time, for `window_ns` or until `requests` have begun, whichever is first and not 0. Each
- * status and each block's number is looked at: whatever is wrong ends the process. */
-struct blk_run blk_driver_run(struct blk_driver *driver, uint32_t depth, uint64_t window_ns, uint64_t requests);
+const struct blk_driver_side *blk_driver_side(const struct blk_driver *driver);
+
+/* Reads blocks at random, `depth` at a time, for `window_ns` or until `requests` have begun, whichever is first and not 0. The disk has been
+ * activated, and raises its interrupts in `isr`. Each status and each block's number is looked at: whatever is wrong ends the process. */
+struct blk_run blk_driver_run(struct blk_driver *driver, struct virtio_isr *isr, uint32_t depth, uint64_t window_ns,
+			      uint64_t requests);
 
 #endif

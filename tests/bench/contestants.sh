@@ -4,14 +4,21 @@
 # Who is measured, and in which cases. Sourced by tests/bench/rounds, which has set $base, the folder with everything that
 # a contestant needs, as the contestant sees it, $files, the same as seen from here, and $disk, what the guest's disk is made of.
 
+# Plugins are in threads, and in processes of their own for a contestant that is called *-process.
+
 # A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle, disk. DEVICES is what both sides
-# get: serial, and what devices_backplane and devices_qemu know besides, with commas.
+# get: serial, and what devices_backplane and devices_qemu know besides, with commas. QEMU does not know "five", which comes last.
 cases=(
 	"start start serial bp-elf bp-bz bp-unpack bp-tiny qemu qemu-tuned qemu-tiny"
+	"start5 start five bp-elf bp-elf-process bp-tiny bp-tiny-process"
 	"boot boot serial bp-elf bp-bz bp-unpack qemu qemu-tuned qemu-rtc"
 	"idle idle serial bp-elf bp-bz qemu qemu-tuned"
+	"idle5 idle five bp-elf bp-elf-process"
 	"disk disk serial,disk bp-disk qemu-mmio qemu-pci host"
+	"places disk serial,disk bp-disk-process bp-disk"
 )
+# shellcheck source=five.sh
+. "$BP_SRC/tests/bench/five.sh"
 memory_mib=256
 # QEMU's ways to do a disk's io; rounds tries them all, and sets disk_aio[CONTESTANT] to one of them.
 disk_aios=(io_uring native threads)
@@ -19,6 +26,7 @@ disk_aios=(io_uring native threads)
 devices_backplane() { # DEVICE: prints its entry in the list of devices
 	case $1 in
 	serial) echo '{ plugin = "serial"; id = "console"; },' ;;
+	five) five_devices "$base/five" ;;
 	disk) echo "{ plugin = \"virtio-blk\"; id = \"disk\"; path = \"$disk\"; direct = true; engine = \"io_uring\"; }," ;;
 	*) echo "no device $1" >&2; return 1 ;;
 	esac
@@ -38,8 +46,8 @@ devices_qemu() { # DEVICE CONTESTANT: prints its options, one a line
 
 kernel_of() { # CONTESTANT
 	case $1 in
-	*-tiny) echo tiny.elf ;;
-	bp-elf | bp-disk | qemu-tuned | qemu-rtc | qemu-mmio | qemu-pci) echo vmlinux ;;
+	*-tiny | *-tiny-process) echo tiny.elf ;;
+	bp-elf | bp-elf-process | bp-disk | bp-disk-process | qemu-tuned | qemu-rtc | qemu-mmio | qemu-pci) echo vmlinux ;;
 	bp-bz | bp-unpack | qemu) echo vmlinuz ;;
 	*) echo "no contestant $1" >&2; return 1 ;;
 	esac
@@ -47,21 +55,24 @@ kernel_of() { # CONTESTANT
 
 # Sets command to the command line of a contestant; the guest gets WORDS besides what all get.
 command_of() { # CONTESTANT DEVICES WORDS
-	local contestant=$1 devices=() kernel words="console=ttyS0 quiet panic=-1${3:+ $3}" device config boot='' list initrd options
+	local contestant=$1 devices=() kernel words="console=ttyS0 quiet panic=-1${3:+ $3}"
+	local device config boot='' list initrd options place=thread
 	kernel=$(kernel_of "$contestant") || return 1
 	initrd=initrd.img
-	[[ $contestant != *-tiny ]] || initrd=''
+	[[ $kernel != tiny.elf ]] || initrd=''
 	[[ ,$2, != *,disk,* ]] || initrd=disk.img
 	IFS=, read -ra devices <<<"$2"
 	case $contestant in
 	bp-*)
 		config=$contestant-${2//,/-}${3:+-${3//[^a-z.]/-}}.cfg
 		[[ $contestant != bp-unpack ]] || boot='unpack = true; '
+		[[ $contestant != *-process ]] || place=process
 		list=''
 		for device in "${devices[@]}"; do list+="	$(devices_backplane "$device")"$'\n' || return 1; done
 		cat >"$files/$config" <<-END
 			machine = { vcpus = 1; memory = "${memory_mib}M"; };
 			boot = { kernel = "$kernel"; $boot${initrd:+initrd = \"$initrd\"; }cmdline = "$words"; };
+			defaults = { placement = "$place"; };
 			devices = (
 			${list%,$'\n'}
 			);

@@ -2,6 +2,8 @@
 /* Counting what a program does; see counters.h. */
 #include "tests/bench/counters.h"
 
+#include "tests/bench/switches.h"
+
 #include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -22,6 +24,7 @@ const char *const counts_names[COUNTS] = {
 	[COUNT_USER_EXITS] = "user_exits",
 	[COUNT_SYSCALLS] = "syscalls",
 	[COUNT_ALLOCATIONS] = "allocations",
+	[COUNT_MAIN_SWITCHES] = "main_switches",
 };
 
 static bool read_number(const char *path, uint64_t *ret)
@@ -86,12 +89,15 @@ void counters_pass_allocations(const struct counters *counters)
 
 void counters_open(struct counters *counters, pid_t pid)
 {
+	counters->pid = pid;
 	for (size_t i = 0; i < COUNT_ALLOCATIONS; i++)
 		counters->tracepoints[i] = open_tracepoint(tracepoints[i], pid);
 }
 
 void counters_read(const struct counters *counters, struct counts *ret)
 {
+	char path[64];
+
 	*ret = (struct counts){ .has = { false } };
 	for (size_t i = 0; i < COUNT_ALLOCATIONS; i++)
 		ret->has[i] = counters->tracepoints[i] >= 0 &&
@@ -101,6 +107,8 @@ void counters_read(const struct counters *counters, struct counts *ret)
 		ret->has[COUNT_ALLOCATIONS] = true;
 		ret->values[COUNT_ALLOCATIONS] = __atomic_load_n(counters->page, __ATOMIC_RELAXED);
 	}
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)counters->pid, (int)counters->pid);
+	ret->has[COUNT_MAIN_SWITCHES] = switches_of(path, &ret->values[COUNT_MAIN_SWITCHES]);
 }
 
 void counts_since(const struct counts *now, struct counts *before)

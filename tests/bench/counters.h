@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the bench's watcher counts of a program, from outside and without stopping it: tracepoints by perf, for the process and all threads
- * that it starts, and allocations by a library in it (allocs.c), through a page that both share. What a host does not give is
- * left out. One thread.
+ * and processes that it starts; allocations by a library in it (allocs.c), through a page that both share, without those of plugins in
+ * processes of their own; and switches of its main thread. What a host does not give is left out. One thread.
  */
 #ifndef TESTS_BENCH_COUNTERS_H
 #define TESTS_BENCH_COUNTERS_H
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum count { COUNT_USER_EXITS, COUNT_SYSCALLS, COUNT_ALLOCATIONS, COUNTS };
+enum count { COUNT_USER_EXITS, COUNT_SYSCALLS, COUNT_ALLOCATIONS, COUNT_MAIN_SWITCHES, COUNTS };
 
 extern const char *const counts_names[COUNTS];
 
@@ -22,6 +22,7 @@ struct counts {
 };
 
 struct counters {
+	pid_t pid;
 	int tracepoints[COUNT_ALLOCATIONS]; /* perf, or -1 */
 	int page_fd;                        /* or -1: allocations are not counted */
 	const uint64_t *page;

@@ -25,7 +25,7 @@ $1 == "bench.result" {
 	if (!("interrupts" in result) || !result["ios"])
 		next
 	printf "%s_interrupts %.3f per-read\n", $2, result["interrupts"] / result["ios"]
-	for (i = split("user_exits syscalls allocations", what, " "); i; i--)
+	for (i = split("user_exits syscalls allocations main_switches", what, " "); i; i--)
 		if (($2, what[i]) in got)
 			printf "%s_%s %.3f per-read\n", $2, what[i], count($2, what[i]) / result["ios"]
 	if (mmio && ($2, "user_exits") in got) {

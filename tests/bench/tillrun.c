@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -142,6 +143,20 @@ static bool step(struct tracer *tracer)
 	return false;
 }
 
+/* Returns when the program and all that it has started are gone, so that the next program does not meet them. */
+static void end_all(const struct tracer *tracer)
+{
+	int status;
+	pid_t pid;
+
+	kill(tracer->program, SIGKILL);
+	while ((pid = waitpid(-1, &status, __WALL)) > 0 || (errno == EINTR && !too_late))
+		if (pid > 0 && WIFSTOPPED(status))
+			kill(pid, SIGKILL);
+	if (too_late)
+		fail("the program did not end within the limit");
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
@@ -160,10 +175,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	sigaction(SIGALRM, &action, NULL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	tracer.program = start(argv + at);
 	alarm((unsigned int)limit);
 	while (!step(&tracer))
 		;
+	end_all(&tracer);
 	printf("syscalls=%" PRIu64 "\n", tracer.syscalls);
 	return 0;
 }

@@ -14,9 +14,10 @@
  * and then waits until the program has ended, with status 0. A count that this host does not give is left out. With --hook it
  * runs the command, by sh and with the program's process in $PID, instead of waiting; and then ends the program.
  * With --spans lines before that, which begin with that TEXT, go "TEXT NAME begin" and "TEXT NAME end". What was counted between
- * the arrivals of the two, in all threads, is printed as NAME.user_exits=N, NAME.syscalls=N (tracepoint raw_syscalls:sys_enter) and,
- * with the library (allocs.c), NAME.allocations=N.
+ * the arrivals of the two, in all threads, is printed as NAME.user_exits=N, NAME.syscalls=N (tracepoint raw_syscalls:sys_enter),
+ * NAME.main_switches=N (how often its main thread has left a processor) and, with the library (allocs.c), NAME.allocations=N.
  * With --start it runs the program with the library (stamps.c) and prints what that reports.
+ * It ends when all processes that the program has started have ended, too.
  * Anything else ends with 1 and a line on standard error, and nothing on standard output; and so does the limit (60 s).
  *
  * One process, one thread. The program has no input; what it prints goes to --log if that is given, its errors always to
@@ -150,6 +151,8 @@ static void start(struct watched *watched)
 	watched->start_ns = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (watched->start_ns == MAP_FAILED || pipe2(output, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		fail("%s", strerror(errno));
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		fail("%s", strerror(errno));
 	if (!counters_init(&watched->counters, watched->options->preload != NULL))
 		fail("%s", strerror(errno));
 	watched->pid = fork();
@@ -169,6 +172,22 @@ static void start(struct watched *watched)
 	close(go[1]);
 }
 
+/* Those that it has started, and that have become our children with its end: the next program is not to meet them. */
+static void wait_rest(const struct watched *watched)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0) {
+		if (pid == 0 && now_ns() > watched->deadline_ns)
+			fail("processes of the program did not end within the limit of %" PRIu64 " s",
+			     watched->options->limit_s);
+		if (pid == 0)
+			usleep(200);
+	}
+	if (errno != ECHILD)
+		fail("waitpid: %s", strerror(errno));
+}
+
 /* Waits until the program has ended. */
 static int wait_end(const struct watched *watched)
 {
@@ -186,6 +205,7 @@ static int wait_end(const struct watched *watched)
 		usleep(2000);
 	}
 	to_kill = 0;
+	wait_rest(watched);
 	return status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/stacks.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,7 +32,8 @@ uint64_t host_patience(void)
 /* One message of the control socket. */
 static void mind_control(struct host *host)
 {
-	struct wire_message message;
+	/* 16 KiB, of which most messages use little: on the stack all of it would be written. */
+	static struct wire_message message;
 	int r = wire_receive(&host->control, &message);
 
 	if (r == 0)
@@ -70,6 +72,7 @@ int main(void)
 	bool left = false;
 
 	signal(SIGPIPE, SIG_IGN);
+	stacks_limit();
 	notices_begin();
 	for (;;) {
 		struct pollfd fds[] = {

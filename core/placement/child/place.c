@@ -6,8 +6,11 @@
 
 #include <errno.h>
 
+/* Of one question at a time, on the main thread. As in main.c it is not on the stack. */
+static struct wire_message answer;
+
 /* Asks the core, and waits for the answer. The only message that can come meanwhile is that, so all else is a breach. */
-static int ask(struct host *host, uint32_t op, const void *body, struct wire_message *answer)
+static int ask(struct host *host, uint32_t op, const void *body)
 {
 	const struct wire_head head = { .version = WIRE_VERSION, .op = op, .sequence = ++host->sequence };
 	struct wire nested = { .fd = WIRE_FD_CONTROL };
@@ -19,13 +22,13 @@ static int ask(struct host *host, uint32_t op, const void *body, struct wire_mes
 	do {
 		r = msg_wait(WIRE_FD_CONTROL, -1, host_patience());
 		if (r == 0)
-			r = wire_receive(&nested, answer);
+			r = wire_receive(&nested, &answer);
 	} while (r == -EAGAIN);
-	if (r <= 0 || answer->head.op != (op | WIRE_REPLY) || answer->head.sequence != head.sequence ||
-	    nested.fd_count || nested.blob_bytes)
+	if (r <= 0 || answer.head.op != (op | WIRE_REPLY) || answer.head.sequence != head.sequence || nested.fd_count ||
+	    nested.blob_bytes)
 		host_die("the core did not answer a request");
 	wire_end(&nested);
-	return answer->head.result;
+	return answer.head.result;
 }
 
 static int place_claim(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range,
@@ -39,13 +42,12 @@ static int place_claim(void *ctx, struct device *device, uint32_t cookie, const 
 		.base = base,
 	};
 	struct host *host = ctx;
-	struct wire_message answer;
 	int r;
 
 	(void)device;
 	if (cookie >= CLASS_RANGES_MAX)
 		return err_set(err, -ENOSPC, "a device has at most %d ranges", CLASS_RANGES_MAX);
-	r = ask(host, WIRE_CLAIM, &claim, &answer);
+	r = ask(host, WIRE_CLAIM, &claim);
 	if (r < 0)
 		return err_set(err, r, "%s", answer.body.text.text);
 	host->ranges[cookie] = (struct host_range){
@@ -62,8 +64,7 @@ static int place_release(void *ctx, uint32_t space, uint64_t base)
 {
 	const struct wire_release release = { .space = space, .base = base };
 	struct host *host = ctx;
-	struct wire_message answer;
-	int r = ask(host, WIRE_RELEASE, &release, &answer);
+	int r = ask(host, WIRE_RELEASE, &release);
 
 	for (size_t i = 0; r == 0 && i < CLASS_RANGES_MAX; i++) {
 		struct host_range *range = &host->ranges[i];

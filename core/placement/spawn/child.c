@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* First all above the numbers that they go to, where none is in another's way; then each to its own, and everything else is closed: the
@@ -59,20 +58,6 @@ static int new_session(struct child *child)
 	return setsid() < 0 ? -errno : 0;
 }
 
-/* Without the C library, which keeps two signals for itself and has them ignored in what posix_spawn() starts, as the spawner was. */
-static int default_signals(struct child *child)
-{
-	const uint64_t action[8] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags */
-	const uint64_t none = 0;
-
-	(void)child;
-	for (int number = 1; number < _NSIG; number++)
-		if (number != SIGKILL && number != SIGSTOP &&
-		    syscall(SYS_rt_sigaction, number, action, NULL, sizeof(none)) < 0)
-			return -errno;
-	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none)) < 0 ? -errno : 0;
-}
-
 static int set_limits(struct child *child)
 {
 	const struct rlimit none = { 0 };
@@ -97,8 +82,8 @@ static int execute(struct child *child)
 typedef int step_fn(struct child *child);
 
 static step_fn *const steps[] = {
-	[SPAWN_STEP_FDS] = place_fds,           [SPAWN_STEP_PARENT] = follow_parent, [SPAWN_STEP_SESSION] = new_session,
-	[SPAWN_STEP_SIGNALS] = default_signals, [SPAWN_STEP_LIMITS] = set_limits,    [SPAWN_STEP_EXEC] = execute,
+	[SPAWN_STEP_FDS] = place_fds,     [SPAWN_STEP_PARENT] = follow_parent, [SPAWN_STEP_SESSION] = new_session,
+	[SPAWN_STEP_LIMITS] = set_limits, [SPAWN_STEP_EXEC] = execute,
 };
 static_assert(sizeof(steps) / sizeof(steps[0]) == SPAWN_STEPS, "each step has a function");
 

@@ -253,6 +253,20 @@ static bool has_socket(void)
 	       fcntl(SPAWN_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+/* Of this process and so of all that it makes. Without the C library, which keeps two signals for itself and has them ignored in what
+ * posix_spawn() starts, as we were. */
+static int default_signals(void)
+{
+	const uint64_t action[8] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags */
+	const uint64_t none = 0;
+
+	for (int number = 1; number < _NSIG; number++)
+		if (number != SIGKILL && number != SIGSTOP &&
+		    syscall(SYS_rt_sigaction, number, action, NULL, sizeof(none)) < 0)
+			return -errno;
+	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none)) < 0 ? -errno : 0;
+}
+
 int main(void)
 {
 	static struct spawner spawner;
@@ -264,6 +278,8 @@ int main(void)
 		return 2;
 	}
 	r = follow_core();
+	if (r == 0)
+		r = default_signals();
 	if (r < 0)
 		return 1;
 	spawner_find_program("../child/device-host", "device-host", spawner.path);
