@@ -19,7 +19,8 @@ struct virtio_seat {
 	struct virtio_seat_spec spec;
 	struct virtio_mmio *mmio; /* NULL: detached */
 	struct virtio_isr isr;    /* for a device that has none where it runs */
-	int call_fd;
+	int call_fd;              /* the device's process may have it, too */
+	int notice_fd;            /* that is ours alone */
 };
 
 /* ---- the device calls the transport ---- */
@@ -48,6 +49,7 @@ int virtio_seat_attach(struct virtio_seat *seat, struct err *err)
 			.name = device->id,
 			.isr = device->isr ? device->isr : &seat->isr,
 			.call_fd = seat->call_fd,
+			.notice_fd = seat->notice_fd,
 		},
 		.bus = seat->spec.bus,
 		.base = seat->spec.base,
@@ -77,6 +79,12 @@ void virtio_seat_detach(struct virtio_seat *seat)
 	seat->mmio = NULL;
 }
 
+static void close_fds(const struct virtio_seat *seat)
+{
+	fd_close(seat->call_fd);
+	fd_close(seat->notice_fd);
+}
+
 int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **ret, struct err *err)
 {
 	struct virtio_seat *seat = calloc(1, sizeof(*seat));
@@ -85,10 +93,17 @@ int virtio_seat_new(const struct virtio_seat_spec *spec, struct virtio_seat **re
 	if (!seat)
 		return err_sys(err, -ENOMEM, "virtio");
 	seat->spec = *spec;
+	seat->notice_fd = -1;
 	seat->call_fd = machine_irq_fd(spec->machine, spec->line, err);
-	r = seat->call_fd < 0 ? seat->call_fd : virtio_seat_attach(seat, err);
+	r = seat->call_fd;
+	if (r >= 0) {
+		seat->notice_fd = machine_irq_fd(spec->machine, spec->line, err);
+		r = seat->notice_fd;
+	}
+	if (r >= 0)
+		r = virtio_seat_attach(seat, err);
 	if (r < 0) {
-		fd_close(seat->call_fd);
+		close_fds(seat);
 		free(seat);
 		return r;
 	}
@@ -101,6 +116,6 @@ void virtio_seat_free(struct virtio_seat *seat)
 	if (!seat)
 		return;
 	virtio_seat_detach(seat);
-	fd_close(seat->call_fd);
+	close_fds(seat);
 	free(seat);
 }

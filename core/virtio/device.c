@@ -26,7 +26,7 @@ struct virtio_device {
 	char name[NAME_MAX_BYTES];
 	struct virtio_backend backend;
 	struct virtio_isr *isr; /* borrowed */
-	int call_fd;            /* borrowed */
+	int call_fd, notice_fd; /* borrowed */
 
 	/* The driver's bits are set under the transport's mutex, NEEDS_RESET by any thread. */
 	_Atomic(uint32_t) status;
@@ -93,6 +93,7 @@ int virtio_device_new(const struct virtio_device_spec *spec, struct virtio_devic
 	device->backend.features = (spec->backend.features & FEATURES_KNOWN) | VIRTIO_FEATURE_VERSION_1;
 	device->isr = spec->isr;
 	device->call_fd = spec->call_fd;
+	device->notice_fd = spec->notice_fd;
 	for (; made < device->backend.queue_count; made++) {
 		struct virtio_queue *queue = &device->queues[made];
 
@@ -131,14 +132,14 @@ void virtio_device_needs_reset(struct virtio_device *device)
 
 	/* 2.1.2; whoever sets the second of the two bits tells the driver, see driver_ok(). */
 	if ((old & VIRTIO_STATUS_DRIVER_OK) && !(old & VIRTIO_STATUS_NEEDS_RESET))
-		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->call_fd);
+		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->notice_fd);
 }
 
 void virtio_device_config_changed(struct virtio_device *device)
 {
 	atomic_fetch_add(&device->generation, 1);
 	if (atomic_load(&device->status) & VIRTIO_STATUS_DRIVER_OK)
-		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->call_fd);
+		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->notice_fd);
 }
 
 /* ---- what the device is ---- */
@@ -207,7 +208,7 @@ static void driver_ok(struct virtio_device *device)
 	int r;
 
 	if (old & VIRTIO_STATUS_NEEDS_RESET) {
-		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->call_fd);
+		virtio_isr_raise(device->isr, VIRTIO_ISR_CONFIG, device->notice_fd);
 		return;
 	}
 	r = activate(device, &err);

@@ -48,7 +48,9 @@ struct virtio_device_spec {
 	const char *name;              /* for the log; copied */
 	struct virtio_backend backend; /* copied, but for ops and ctx */
 	struct virtio_isr *isr;        /* borrowed; cleared here */
-	int call_fd;                   /* borrowed eventfd that raises the device's line */
+	int call_fd; /* borrowed eventfd that raises the device's line, for the backend, which may share it with others */
+	int notice_fd; /* the same for the device's own interrupts. Where the backend is hostile it is another eventfd, which stays here: who
+			* has an eventfd can make writing to it block */
 };
 
 /* [main] Makes a device in the reset state, with a kick eventfd for each queue. -EINVAL with one line for a backend that breaks

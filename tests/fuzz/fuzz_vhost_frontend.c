@@ -167,7 +167,7 @@ static void step(struct fuzz *fuzz, uint8_t what)
 static void run(struct fuzz *fuzz, const struct vhost_frontend_spec *spec, int call_fd)
 {
 	struct virtio_isr isr = { .word = 0 };
-	struct virtio_device_spec device = { .name = "fuzz", .isr = &isr, .call_fd = call_fd };
+	struct virtio_device_spec device = { .name = "fuzz", .isr = &isr, .call_fd = call_fd, .notice_fd = call_fd };
 	struct err err = ERR_NONE;
 
 	if (vhost_frontend_new(spec, &fuzz->frontend, &err) < 0) {

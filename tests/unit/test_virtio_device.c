@@ -407,6 +407,25 @@ static void a_backend_outside_reads_as_used_buffers(void **state)
 	virtio_device_free(device);
 }
 
+/* Who has the backend's eventfd can make writing to it block: nothing of the device's own goes there. */
+static void a_devices_own_interrupts_go_past_the_backends_eventfd(void **state)
+{
+	struct fixture *fixture = *state;
+	struct virtio_device_spec spec = fake_spec(&fixture->fake);
+	struct virtio_device *device;
+
+	spec.notice_fd = fd_event();
+	assert_true(spec.notice_fd >= 0);
+	assert_int_equal(virtio_device_new(&spec, &device, &fixture->err), 0);
+	start(device);
+	virtio_device_config_changed(device);
+	virtio_device_needs_reset(device);
+	assert_int_equal(fd_event_clear(spec.call_fd), 0);
+	assert_int_equal(fd_event_clear(spec.notice_fd), 2);
+	virtio_device_free(device);
+	close(spec.notice_fd);
+}
+
 /* ---- config space ---- */
 
 static void every_access_to_the_config_space(void **state)
@@ -488,6 +507,7 @@ int main(void)
 		TEST(an_acknowledgement_clears_its_bits_only),
 		TEST(unknown_bits_of_the_word_are_not_shown),
 		TEST(a_backend_outside_reads_as_used_buffers),
+		TEST(a_devices_own_interrupts_go_past_the_backends_eventfd),
 		TEST(every_access_to_the_config_space),
 		TEST(writes_vanish_where_no_field_is_writable),
 	};

@@ -159,7 +159,8 @@ static inline int link_frontend(struct link *link)
 {
 	struct virtio_device_spec spec = { .name = "test",
 					   .isr = &link->subject.isr,
-					   .call_fd = link->subject.call_fd };
+					   .call_fd = link->subject.call_fd,
+					   .notice_fd = link->subject.call_fd };
 	int r = vhost_frontend_new(&link->spec, &link->frontend, &link->err);
 
 	if (r < 0)

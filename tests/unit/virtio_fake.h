@@ -158,6 +158,7 @@ static inline struct virtio_device_spec fake_spec(struct fake *fake)
 		.backend = fake->backend,
 		.isr = &fake->isr,
 		.call_fd = fake->call_fd,
+		.notice_fd = fake->call_fd,
 	};
 }
 
