@@ -62,7 +62,8 @@ static void process_begins_with_nothing_of_the_core(void **state)
 	assert_told("\numask 077\n");
 	assert_told("\ncore 0 0\n");
 	assert_told("\nSigBlk:\t0000000000000000\n");
-	assert_told("\nSigIgn:\t0000000000000000\n");
+	/* SIGHUP, SIGINT, SIGTERM: the end is asked of the core. */
+	assert_told("\nSigIgn:\t0000000000004003\n");
 	assert_told("\ndeath 9\n");
 	spawner_free(spawner);
 	hosted_close(&hosted);
@@ -138,7 +139,7 @@ static void ends_are_told_with_how(void **state)
 		{ "exit 0", CLD_EXITED, 0 },
 		{ "exit 7", CLD_EXITED, 7 },
 		{ "signal 9", CLD_KILLED, SIGKILL },
-		{ "signal 15", CLD_KILLED, SIGTERM },
+		{ "signal 10", CLD_KILLED, SIGUSR1 },
 	};
 	struct spawner *spawner = spawner_make();
 	struct spawn_ended ended;

@@ -254,16 +254,21 @@ static bool has_socket(void)
 }
 
 /* Of this process and so of all that it makes. Without the C library, which keeps two signals for itself and has them ignored in what
- * posix_spawn() starts, as we were. */
-static int default_signals(void)
+ * posix_spawn() starts, as we were. Those that ask for the end are the core's: a service manager may send them to all processes of the
+ * service, and the guest is still to power off in an orderly way then. */
+static int set_signals(void)
 {
-	const uint64_t action[8] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags */
+	const uint64_t by_default[8] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags */
+	const uint64_t ignored[8] = { (uintptr_t)SIG_IGN };
 	const uint64_t none = 0;
 
-	for (int number = 1; number < _NSIG; number++)
+	for (int number = 1; number < _NSIG; number++) {
+		bool ends = number == SIGTERM || number == SIGINT || number == SIGHUP;
+
 		if (number != SIGKILL && number != SIGSTOP &&
-		    syscall(SYS_rt_sigaction, number, action, NULL, sizeof(none)) < 0)
+		    syscall(SYS_rt_sigaction, number, ends ? ignored : by_default, NULL, sizeof(none)) < 0)
 			return -errno;
+	}
 	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none)) < 0 ? -errno : 0;
 }
 
@@ -279,7 +284,7 @@ int main(void)
 	}
 	r = follow_core();
 	if (r == 0)
-		r = default_signals();
+		r = set_signals();
 	if (r < 0)
 		return 1;
 	spawner_find_program("../child/device-host", "device-host", spawner.path);
