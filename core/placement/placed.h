@@ -74,11 +74,12 @@ struct placed_ops {
 struct placed {
 	const struct placed_ops *ops;
 	void *ctx;
-	const char *id;           /* borrowed from the device */
-	struct virtio_isr *isr;   /* virtio: its interrupt status, where the device's process can set it; else NULL */
+	const char *id;         /* borrowed from the device */
+	struct virtio_isr *isr; /* virtio: its interrupt status, where the device's process can set it; else NULL */
 };
 
 /* A device in this process: device_new() with its place made of `home` (copied). `spec->place` is not looked at. */
-int placed_thread_new(const struct device_spec *spec, const struct placed_home *home, struct placed *ret, struct err *err);
+int placed_thread_new(const struct device_spec *spec, const struct placed_home *home, struct placed *ret,
+		      struct err *err);
 
 #endif

@@ -16,12 +16,19 @@ port() { # NAME: its device
 	done
 }
 
+# Ports and console are there when driver and device have agreed on them, which goes on behind the start.
+tries=0
+while ! { grep -q hvc0 /sys/class/tty/console/active && [ -n "$(port org.backplane.log)" ]; } && [ "$tries" -lt 500 ]; do
+	usleep 20000
+	tries=$((tries + 1))
+done
+# First of all: it is printed at once, on the serial port, too, in the middle of whatever still waits there.
+echo "<1>bp: the kernel says this" >/dev/kmsg
 say active "$(cat /sys/class/tty/console/active)"
 say size "$(stty size </dev/hvc0)"
 say names "$(cat /sys/class/virtio-ports/*/name | sort | tr '\n' ' ')"
 
-# --- The console: the kernel's words, a dialogue, and more than its queue can hold at a time. ---
-echo "<1>bp: the kernel says this" >/dev/kmsg
+# --- The console: a dialogue, and more than its queue can hold at a time. ---
 exec 3<>/dev/hvc0
 stty -echo -onlcr <&3
 echo "guest: ready" >&3
