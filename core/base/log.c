@@ -14,7 +14,6 @@
 
 #define LIMIT_BURST     10
 #define LIMIT_WINDOW_NS (10 * NS_PER_S)
-#define LINE_MAX_BYTES  1200
 
 static atomic_int current_level = LOG_LEVEL_WARN;
 static atomic_bool raw_terminal;
@@ -58,16 +57,18 @@ void log_set_sink(log_sink_fn *sink)
 	log_sink = sink;
 }
 
-/* The line without its end, with room for that; its length, or -1. */
-static int __attribute__((format(printf, 3, 0)))
-format_line(char line[static LINE_MAX_BYTES], const char *prefix, const char *format, va_list ap)
+/* To `sink` if there is one, else to standard error. */
+static void __attribute__((format(printf, 4, 0)))
+put_line(log_sink_fn *sink, enum log_level level, const char *prefix, const char *format, va_list ap)
 {
-	int prefix_length = snprintf(line, LINE_MAX_BYTES, "%s", prefix);
-	int length = vsnprintf(line + prefix_length, LINE_MAX_BYTES - (size_t)prefix_length - 2, format, ap);
+	char line[1200];
+	int prefix_length, length;
 	size_t end;
 
+	prefix_length = snprintf(line, sizeof(line), "%s", prefix);
+	length = vsnprintf(line + prefix_length, sizeof(line) - (size_t)prefix_length - 2, format, ap);
 	if (length < 0)
-		return -1;
+		return;
 	end = strlen(line);
 	for (size_t i = 0; i < end; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
@@ -76,41 +77,29 @@ format_line(char line[static LINE_MAX_BYTES], const char *prefix, const char *fo
 			 (unsigned char)line[i + 1] < 0xa0)
 			line[i] = line[i + 1] =
 			    '?'; /* U+0080 to U+009F: for a terminal, escape sequences in one character */
-	return (int)end;
-}
-
-static void __attribute__((format(printf, 2, 0))) put_line(const char *prefix, const char *format, va_list ap)
-{
-	char line[LINE_MAX_BYTES];
-	int end = format_line(line, prefix, format, ap);
-
-	if (end < 0)
+	if (sink) {
+		sink(level, line);
 		return;
+	}
 	if (atomic_load_explicit(&raw_terminal, memory_order_relaxed))
 		line[end++] = '\r';
 	line[end++] = '\n';
 	/* A log that cannot be written has nobody to tell. */
-	if (write(STDERR_FILENO, line, (size_t)end) < 0)
+	if (write(STDERR_FILENO, line, end) < 0)
 		return;
 }
 
 void log_line(enum log_level level, const char *format, ...)
 {
-	char prefix[32];
+	char prefix[32] = "";
 	va_list ap;
 
 	if (level > log_get_level())
 		return;
-	va_start(ap, format);
-	if (log_sink) {
-		char line[LINE_MAX_BYTES];
-
-		if (format_line(line, "", format, ap) >= 0)
-			log_sink(level, line);
-	} else {
+	if (!log_sink)
 		snprintf(prefix, sizeof(prefix), "backplane: %s: ", level_names[level]);
-		put_line(prefix, format, ap);
-	}
+	va_start(ap, format);
+	put_line(log_sink, level, prefix, format, ap);
 	va_end(ap);
 }
 
@@ -119,7 +108,7 @@ void log_tell(const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	put_line("", format, ap);
+	put_line(NULL, LOG_LEVEL_ERROR, "", format, ap);
 	va_end(ap);
 }
 

@@ -47,7 +47,8 @@ int processes_mind(struct processes *set, struct err *err);
  * named with what happened. */
 int process_new(struct processes *set, const struct process_spec *spec, struct process **ret, struct err *err);
 const struct plugin *process_plugin(const struct process *process);
-void process_free(struct process *process); /* NULL is fine */
+/* Asks the process to end, and kills it if it does not; on return it is no more. NULL is fine. */
+void process_free(struct process *process);
 
 /* A region of guest memory, to be mapped by another process. */
 struct process_memory {
@@ -67,7 +68,8 @@ struct process_device {
 	int irq_fds[CLASS_IRQS_MAX]; /* owned by the device on success */
 };
 
-/* The counterpart of device_new(). The claims go to home->claim(). */
+/* The counterpart of device_new(). The claims go to home->claim(). `home` is copied; what it points to lives until process_free() has returned, which still
+ * may give claims back. home->failed() and the others do not free the process. */
 int process_create(struct process *process, const struct process_device *spec, const struct placed_home *home,
 		   struct placed *ret, struct err *err);
 

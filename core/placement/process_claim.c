@@ -11,6 +11,9 @@
 
 static bool may_ask(const struct process *process)
 {
+	/* It may end without ever having been a device. */
+	if (!process->home.claim)
+		return false;
 	return process->asked == WIRE_CREATE || process->asked == WIRE_START || process->asked == WIRE_STOP ||
 	       process->asked == WIRE_END;
 }

@@ -72,10 +72,13 @@ struct process {
 	uint64_t read_ns, request_ns;
 	enum on_failure on_failure;
 	enum process_phase phase;
-	int pidfd;
-	struct wire control;
 	uint32_t sequence; /* of the last request or ping */
 	uint32_t asked;    /* the request that is under way; 0: none */
+	struct wire control;
+	int pidfd;
+	int access_fd;
+	int vhost_fd; /* -1 once it is the frontend's */
+	int stderr_fd;
 	struct process_source sources[SOURCE_KINDS];
 	struct plugin *plugin;
 
@@ -88,11 +91,9 @@ struct process {
 
 	/* Register accesses: any thread, under the lock. */
 	pthread_mutex_t access_lock;
-	int access_fd;
 	uint64_t access_sequence;
 
 	/* Virtio. */
-	int vhost_fd; /* -1 once it is the frontend's */
 	struct vhost_frontend *frontend;
 	struct virtio_backend inner; /* the frontend's */
 	struct virtio_isr *isr;      /* a page of ours that the process has, too */
@@ -102,19 +103,17 @@ struct process {
 	atomic_bool failed;
 	struct process_failure failure;
 
-	bool told;    /* the line has been written */
-	bool settled; /* and everybody has been told */
-	bool has_ended;
 	struct spawn_ended ended;
-	uint32_t ping_sequence;
-	bool ping_sent;
 	uint64_t ping_since_ns; /* 0: none is under way */
 	uint64_t ping_next_ns;
-
-	struct log_limit log_limit, stderr_limit;
-	int stderr_fd;
-	size_t line_bytes;
+	uint32_t ping_sequence;
+	bool ping_sent;
+	bool has_ended;
+	bool told;     /* the line has been written */
+	bool settled;  /* and everybody has been told */
 	bool line_cut; /* the rest of the line is left out */
+	struct log_limit log_limit, stderr_limit;
+	size_t line_bytes;
 	char line[PROCESS_LINE_MAX];
 };
 

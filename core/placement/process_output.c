@@ -46,6 +46,10 @@ void process_flush_stderr(struct process *process)
 	    log_limit_pass_of(&process->stderr_limit, STDERR_LINES_MAX, &dropped)) {
 		if (dropped)
 			log_info("devices.%s: stderr: %u lines were left out", process->id, dropped);
+		/* A NUL would hide the rest. */
+		for (size_t i = 0; i < process->line_bytes; i++)
+			if (!process->line[i])
+				process->line[i] = '?';
 		log_info("devices.%s: stderr: %.*s", process->id, (int)process->line_bytes, process->line);
 	}
 	process->line_bytes = 0;
@@ -60,7 +64,7 @@ static void take_bytes(struct process *process, const char *bytes, size_t count)
 		} else if (process->line_bytes == sizeof(process->line)) {
 			process->line_cut = true;
 		} else if (!process->line_cut) {
-			process->line[process->line_bytes++] = bytes[i] ? bytes[i] : '?';
+			process->line[process->line_bytes++] = bytes[i];
 		}
 	}
 }

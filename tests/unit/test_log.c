@@ -264,6 +264,41 @@ static void a_budget_is_shared_by_threads(void **state)
 	assert_true(atomic_load(&passed) == BURST || clock_now_ns() - start >= 10 * NS_PER_S);
 }
 
+static enum log_level sink_level;
+static char sink_text[64];
+
+static void sink(enum log_level level, const char *text)
+{
+	sink_level = level;
+	snprintf(sink_text, sizeof(sink_text), "%s", text);
+}
+
+static void a_sink_gets_the_words_alone(void **state)
+{
+	(void)state;
+	log_catch(LOG_LEVEL_WARN);
+	log_set_sink(sink);
+	log_warn("number %d\033", 7);
+	log_info("not at this level");
+	log_set_sink(NULL);
+	assert_string_equal(sink_text, "number 7?");
+	assert_int_equal(sink_level, LOG_LEVEL_WARN);
+	assert_string_equal(log_caught(), "");
+	log_warn("back");
+	assert_string_equal(log_caught(), "backplane: warning: back\n");
+}
+
+static void a_budget_may_have_another_size(void **state)
+{
+	struct log_limit limit = { 0 };
+	uint32_t dropped, passes = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		passes += log_limit_pass_of(&limit, 40, &dropped);
+	assert_int_equal(passes, 40);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -273,6 +308,8 @@ int main(void)
 		TEST(levels_are_kept),
 		TEST(lines_for_programs_have_no_level),
 		TEST(levels_have_names),
+		TEST(a_sink_gets_the_words_alone),
+		TEST(a_budget_may_have_another_size),
 		TEST(control_characters_are_replaced),
 		TEST(control_characters_of_utf_8_too),
 		TEST(a_long_line_is_cut),

@@ -20,7 +20,7 @@ static void same_text(const char *one, const char *other)
 static void same_schema(const struct schema *one, const struct schema *other)
 {
 	assert_int_equal(!one, !other);
-	if (!one)
+	if (!one || !other)
 		return;
 	assert_int_equal(one->count, other->count);
 	for (size_t i = 0; i < one->count; i++) {

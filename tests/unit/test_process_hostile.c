@@ -370,6 +370,16 @@ static void a_claim_before_there_is_a_device(void **state)
 	refuse_load(*state, early_claim, "a claim that is not its own to make");
 }
 
+static void a_claim_of_one_that_never_was_a_device(void **state)
+{
+	struct fake *fake = *state;
+
+	fake_begin(fake, WIRE_END, early_claim);
+	must(process_load(fake->rig.process, &fake->rig.err), &fake->rig.err);
+	process_ask_plain(fake->rig.process, WIRE_END, &fake->rig.err);
+	assert_int_equal(fake->rig.process->failure.cause, FAILURE_PROTOCOL);
+}
+
 static _Noreturn bool closes(struct fake *fake, const struct wire_message *message)
 {
 	(void)message;
@@ -505,8 +515,8 @@ static void silence_ends_with_the_deadline(void **state)
 {
 	struct fake *fake = *state;
 
-	fake->rig.spec.request_ns = IMPATIENT_NS;
 	fake_run(fake, WIRE_RESET, silent);
+	fake->rig.process->request_ns = IMPATIENT_NS;
 	fake->rig.placed.ops->reset(fake->rig.placed.ctx);
 	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
 }
@@ -524,8 +534,8 @@ static void a_flood_of_notices_ends_with_the_deadline(void **state)
 {
 	struct fake *fake = *state;
 
-	fake->rig.spec.request_ns = IMPATIENT_NS;
 	fake_run(fake, WIRE_RESET, floods);
+	fake->rig.process->request_ns = IMPATIENT_NS;
 	fake->rig.placed.ops->reset(fake->rig.placed.ctx);
 	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
 }
@@ -706,6 +716,7 @@ int main(void)
 		FAKE_TEST(an_event_before_there_is_a_device),
 		FAKE_TEST(a_quit_before_there_is_a_device),
 		FAKE_TEST(a_claim_before_there_is_a_device),
+		FAKE_TEST(a_claim_of_one_that_never_was_a_device),
 		FAKE_TEST(one_that_closes_its_socket_and_lives_on),
 		FAKE_TEST(a_claim_with_a_foreign_cookie),
 		FAKE_TEST(a_claim_that_is_not_what_was_declared),

@@ -32,15 +32,18 @@ static void answer(struct wire_access *access)
 		host_die("the core does not take the value of a register");
 }
 
-/* Takes one access. Whether there may be another. */
-static bool serve(struct host *host)
+enum served { SERVED_NONE, SERVED_WRITE, SERVED_READ };
+
+/* Takes one access. */
+static enum served serve(struct host *host)
 {
 	struct wire_access access;
 	ssize_t bytes = msg_recv(WIRE_FD_ACCESS, &access, sizeof(access), NULL);
 	bool write;
+	int r;
 
 	if (bytes == -EAGAIN)
-		return false;
+		return SERVED_NONE;
 	if (bytes == 0)
 		host_die("the core has closed its end");
 	if (bytes != (ssize_t)sizeof(access) || !is_allowed(host, &access))
@@ -48,19 +51,24 @@ static bool serve(struct host *host)
 	write = access.op == WIRE_ACCESS_WRITE;
 	if (!write)
 		access.value = UINT64_MAX;
-	access.result = device_access(host->device, access.range, access.offset, access.width, write, &access.value);
+	r = device_access(host->device, access.range, access.offset, access.width, write, &access.value);
 	if (write)
-		return true;
-	if (access.result < 0)
+		return SERVED_WRITE;
+	/* Whatever a plugin returns that is no error is none. */
+	access.result = r < 0 ? r : 0;
+	if (r < 0)
 		access.value = UINT64_MAX;
 	answer(&access);
-	return false;
+	return SERVED_READ;
 }
 
 void host_accesses(struct host *host, bool all)
 {
 	uint32_t turns = all ? ALL_ACCESSES : TURN_ACCESSES;
+	enum served served;
 
-	while (turns && serve(host))
-		turns--;
+	/* Whoever has a value seldom has another question there already. */
+	do
+		served = serve(host);
+	while (--turns && served != SERVED_NONE && (all || served == SERVED_WRITE));
 }

@@ -15,6 +15,7 @@ static int ask(struct host *host, uint32_t op, const void *body, struct wire_mes
 
 	if (r < 0)
 		host_die("the core does not take a request");
+	answer->head = (struct wire_head){ .op = 0 };
 	do {
 		r = msg_wait(WIRE_FD_CONTROL, -1, host_patience());
 		if (r == 0)

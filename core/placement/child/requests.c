@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ERRNO_MAX 4095
+
 /* What goes into a reply. */
 struct reply {
 	const void *body;
@@ -244,7 +246,8 @@ void host_serve(struct host *host, const struct wire_message *message)
 	}
 	if (r < 0 ? request->failed != SAME : request->after != SAME)
 		host->life = (enum life)(r < 0 ? request->failed : request->after);
-	send_reply(host, message, r < 0 ? r : 0, &reply);
+	/* It may be what a plugin has returned, who returns anything. */
+	send_reply(host, message, r < -ERRNO_MAX ? -EIO : r < 0 ? r : 0, &reply);
 	free(reply.blob);
 	if (message->head.op == WIRE_END)
 		exit(0);

@@ -4,8 +4,9 @@
  * Both are of the same build: there is one version, which is checked. Each side treats the other as hostile.
  *
  * Two SOCK_SEQPACKET sockets. `control` carries requests of the core, one at a time, each of which gets one reply with the same op and
- * sequence. Before its reply the process may ask in turn, for WIRE_CLAIM and WIRE_RELEASE, and waits for the answer. Notices come from any of its
- * threads at any time and get no reply. `access` carries register accesses (struct wire_access), of raw devices only.
+ * sequence; only a PING may be under way beside another. Before its reply to CREATE, START, STOP or END the process may ask in turn, for
+ * WIRE_CLAIM and WIRE_RELEASE, and waits for the answer. Notices come from any of its threads at any time and get no reply; EVENT and QUIT not
+ * before CREATE. `access` carries register accesses (struct wire_access), of raw devices only.
  *
  * What is longer than a message goes before it, in pieces: WIRE_BLOB messages, of at most WIRE_BLOB_MAX bytes in all, and WIRE_FDS messages, of at most
  * WIRE_FDS_MAX descriptors in all, belong to the next request or reply that follows in the same direction, whose head says how many there
@@ -40,16 +41,17 @@
 #include <assert.h>
 #include <stdbool.h>
 
-#define WIRE_VERSION   1u
-#define WIRE_BLOB_MAX  ((size_t)16 << 20)
-#define WIRE_PIECE_MAX 16384u
-#define WIRE_FDS_MAX   320u
-#define WIRE_PATH_MAX  4096u
-#define WIRE_ID_MAX    64u
-#define WIRE_TEXT_MAX  1024u /* of a message or a line, with its NUL */
-#define WIRE_REGIONS   8u    /* of guest memory */
-#define WIRE_METRIC_COUNT 64u /* of a device */
-#define WIRE_METRICS_BYTES ((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
+#define WIRE_VERSION      1u
+#define WIRE_BLOB_MAX     ((size_t)16 << 20)
+#define WIRE_PIECE_MAX    16384u
+#define WIRE_FDS_MAX      320u
+#define WIRE_PATH_MAX     4096u
+#define WIRE_ID_MAX       64u
+#define WIRE_TEXT_MAX     1024u /* of a message or a line, with its NUL */
+#define WIRE_REGIONS      8u    /* of guest memory */
+#define WIRE_METRIC_COUNT 64u   /* of a device */
+#define WIRE_METRICS_BYTES \
+	((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
 
 /* Descriptors that the process finds at these numbers when it is exec'd. 0 and 1 are /dev/null, 2 is the pipe that the core logs from. */
 enum wire_fd {
@@ -202,10 +204,10 @@ struct wire_message {
 /* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One thread receives, one
  * sends; notices, which have neither blob nor fds, may be sent by any. */
 struct wire {
-	int fd;         /* borrowed */
+	int fd;           /* borrowed */
 	bool refuses_fds; /* set at first: the other side has none to send, and may not make us hold any */
-	bool delivered; /* the blob and fds are those of the message that was received last */
-	uint8_t *blob;  /* owned */
+	bool delivered;   /* the blob and fds are those of the message that was received last */
+	uint8_t *blob;    /* owned */
 	size_t blob_bytes, blob_cap;
 	size_t fd_count;
 	int fds[WIRE_FDS_MAX]; /* owned */
