@@ -195,9 +195,11 @@ static enum machine_end reason_of(const struct vm *vm)
 
 static enum ending_cause cause_of(const struct run *run)
 {
-	/* A guest whose devices have all gone may well end by itself, before anybody has looked why they have. */
+	/* A guest whose devices have gone may well end by itself, before anybody has looked why they have. */
 	if (run->vm->spawner_gone)
 		return ENDING_SPAWNER;
+	if (run->vm->device_gone)
+		return ENDING_DEVICE;
 	switch (reason_of(run->vm)) {
 	case MACHINE_POWEROFF:
 		return ENDING_POWEROFF;

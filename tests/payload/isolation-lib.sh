@@ -6,11 +6,11 @@
 plugin=$BP_BUILD/tests/plugins/.libs/faulty.so
 # What has to be waited for in vain; everything else gets longer, so that a busy machine is not taken for a fault. It is the deadline of a
 # register read; what a vCPU asks a virtio device for has one of 10 s.
-short=700ms
+short=2s
 long=30s
 # The most that an access may take, which is more by what a busy machine may need for anything.
-raw_most_us=6000000
-virtio_most_us=16000000
+raw_most_us=10000000
+virtio_most_us=18000000
 
 # Where the following is: $VM, with a configuration that nothing is wrong with.
 new_vm() { # FOLDER

@@ -42,12 +42,13 @@ lives() { # ROUNDS [OPTION]...
 
 # run_kills KILLS STARTS
 run_kills() {
-	plan 6
+	plan 7
 	run_case "the core is killed $1 times" killed core "$1"
 	run_case "the spawner is killed $1 times" killed spawner "$1"
 	run_case "a plugin is killed $1 times" killed plugin "$1"
 	run_case "$2 runs" killed nobody "$2"
 	run_case "$2 VMs in one process" lives "$2"
+	run_case "$2 VMs in one process, with a device that crashes" lives "$2" --set devices.faulty.where=read --set devices.virtio.where=request
 	run_case "$2 VMs in one process, their devices in threads" lives "$2" --set defaults.placement=thread
 	cat "$BP_TMP"/seed-*
 }

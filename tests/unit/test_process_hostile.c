@@ -515,8 +515,8 @@ static void silence_ends_with_the_deadline(void **state)
 {
 	struct fake *fake = *state;
 
-	fake->rig.spec.request_ns = IMPATIENT_NS;
 	fake_run(fake, WIRE_RESET, silent);
+	fake->rig.process->request_ns = IMPATIENT_NS;
 	fake->rig.placed.ops->reset(fake->rig.placed.ctx);
 	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
 }
@@ -534,8 +534,8 @@ static void a_flood_of_notices_ends_with_the_deadline(void **state)
 {
 	struct fake *fake = *state;
 
-	fake->rig.spec.request_ns = IMPATIENT_NS;
 	fake_run(fake, WIRE_RESET, floods);
+	fake->rig.process->request_ns = IMPATIENT_NS;
 	fake->rig.placed.ops->reset(fake->rig.placed.ctx);
 	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
 }

@@ -291,7 +291,8 @@ static void a_hang_in_activate_ends_with_its_deadline(void **state)
 {
 	struct seat *seat = *state;
 
-	seat->rig.spec.request_ns = IMPATIENT_NS;
+	/* Of all exchanges with the frontend, those before among them. */
+	seat->rig.spec.request_ns = 3 * NS_PER_S;
 	run(seat, "faulty", "faulty-virtio", "where = \"activate\"; how = \"hang\";");
 	log_catch(LOG_LEVEL_WARN);
 	assert_true(activate(seat) < 0);
@@ -304,9 +305,9 @@ static void a_hang_in_a_request_is_found(void **state)
 {
 	struct seat *seat = *state;
 
-	seat->rig.spec.request_ns = IMPATIENT_NS;
 	run(seat, "faulty", "faulty-virtio", "where = \"request\"; how = \"hang\";");
 	must(activate(seat), &seat->rig.err);
+	rig_hurry(&seat->rig, IMPATIENT_NS);
 	log_catch(LOG_LEVEL_WARN);
 	ring_set(&seat->driver, RING_DESC, 0, RING_DATA, 64, RING_F_WRITE, 0);
 	ring_offer(&seat->driver, 0);
