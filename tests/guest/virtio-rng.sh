@@ -43,6 +43,7 @@ gives 100000 && say large 100000
 
 # Each device gives something, by name.
 good=0
+# shellcheck disable=SC2013 # words are what is meant
 for name in $(cat $rng/rng_available); do
 	echo "$name" >$rng/rng_current
 	[ "$(cat $rng/rng_current)" = "$name" ] || continue
