@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fuzz target: one side of a control socket, against a side that sends anything. The input is messages, each with two bytes of its length and one that
- * says how many descriptors go with it. What is delivered has to be as wire.h says, and no descriptor is left at the end.
+ * Fuzz target: one side of a control socket, against a side that sends anything. The input is messages, each with two
+ * bytes of its length and one that says how many descriptors go with it. What is delivered has to be as wire.h says,
+ * and no descriptor is left at the end.
  */
 #include "core/base/fd.h"
 #include "core/placement/wire/wire.h"
+#include "tests/unit/send_raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,25 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void send_message(int fd, const uint8_t *data, size_t bytes, size_t fd_count)
 {
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[FDS_MAX];
-
-	for (size_t i = 0; i < fd_count; i++)
-		fds[i] = STDERR_FILENO;
-	if (fd_count) {
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-		memcpy(CMSG_DATA(&control.align), fds, sizeof(int) * fd_count);
-	}
-	if (sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)bytes)
+	if (!send_raw(fd, data, bytes, fd_count, MSG_DONTWAIT))
 		abort();
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "tests/unit/send_raw.h"
 #include "tests/unit/support.h"
 
 #include <errno.h>
@@ -42,28 +43,9 @@ static void end_pair(struct pair *pair)
 }
 
 /* Sends as a hostile side may: some bytes with `count` descriptors. */
-static void send_raw(int fd, const void *data, size_t bytes, size_t count)
+static void send_with(int fd, const void *data, size_t bytes, size_t count)
 {
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int) * 64)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[64];
-
-	assert_true(count <= COUNT_OF(fds));
-	for (size_t i = 0; i < count; i++)
-		fds[i] = STDERR_FILENO;
-	if (count) {
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(&control.align), fds, sizeof(int) * count);
-	}
-	assert_int_equal(sendmsg(fd, &header, MSG_NOSIGNAL), bytes);
+	assert_true(send_raw(fd, data, bytes, count, 0));
 }
 
 static void a_message_arrives_whole(void **state)
@@ -112,7 +94,7 @@ static void a_ninth_descriptor_is_refused(void **state)
 
 	(void)state;
 	for (size_t count = MSG_FDS_MAX + 1; count <= 64; count++) {
-		send_raw(pair.fds[1], "bomb", 4, count);
+		send_with(pair.fds[1], "bomb", 4, count);
 		assert_int_equal(msg_recv(pair.fds[0], buf, sizeof(buf), &got), -EPROTO);
 		assert_int_equal(count_fds(), pair.before + 2);
 	}
@@ -130,7 +112,7 @@ static void descriptors_nobody_asked_for_are_refused(void **state)
 	char buf[16];
 
 	(void)state;
-	send_raw(pair.fds[1], "gift", 4, 1);
+	send_with(pair.fds[1], "gift", 4, 1);
 	assert_int_equal(msg_recv(pair.fds[0], buf, sizeof(buf), NULL), -EPROTO);
 	assert_int_equal(count_fds(), pair.before + 2);
 	end_pair(&pair);
@@ -143,7 +125,7 @@ static void a_long_message_is_dropped_with_its_descriptors(void **state)
 	char buf[16] = "0123456789abcde";
 
 	(void)state;
-	send_raw(pair.fds[1], buf, 9, 2);
+	send_with(pair.fds[1], buf, 9, 2);
 	assert_int_equal(msg_recv(pair.fds[0], buf, 8, &got), -EMSGSIZE);
 	assert_int_equal(count_fds(), pair.before + 2);
 	assert_int_equal(msg_recv(pair.fds[0], buf, 8, &got), -EAGAIN);
@@ -157,7 +139,7 @@ static void an_empty_message_leaves_no_descriptor(void **state)
 	char buf[16];
 
 	(void)state;
-	send_raw(pair.fds[1], buf, 0, 3);
+	send_with(pair.fds[1], buf, 0, 3);
 	assert_int_equal(msg_recv(pair.fds[0], buf, sizeof(buf), &got), 0);
 	assert_int_equal(got.count, 0);
 	end_pair(&pair);
@@ -272,15 +254,15 @@ static void descriptors_of_a_stream_are_counted_over_all_its_bytes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++)
-		send_raw(pair.fds[1], "ab", 2, 2);
+		send_with(pair.fds[1], "ab", 2, 2);
 	assert_int_equal(msg_recv_all(pair.fds[0], buf, 8, &got, soon()), 0);
 	assert_int_equal(got.count, 8);
 	msg_fds_close(&got);
-	send_raw(pair.fds[1], "abcdefg", 7, 8);
-	send_raw(pair.fds[1], "h", 1, 1);
+	send_with(pair.fds[1], "abcdefg", 7, 8);
+	send_with(pair.fds[1], "h", 1, 1);
 	assert_int_equal(msg_recv_all(pair.fds[0], buf, 8, &got, soon()), -EPROTO);
 	assert_int_equal(count_fds(), pair.before + 2);
-	send_raw(pair.fds[1], "a", 1, 1);
+	send_with(pair.fds[1], "a", 1, 1);
 	assert_int_equal(msg_recv_all(pair.fds[0], buf, 1, NULL, soon()), -EPROTO);
 	end_pair(&pair);
 }
@@ -292,10 +274,10 @@ static void a_stream_that_stops_in_the_middle(void **state)
 	char buf[16];
 
 	(void)state;
-	send_raw(pair.fds[1], "abc", 3, 1);
+	send_with(pair.fds[1], "abc", 3, 1);
 	assert_int_equal(msg_recv_all(pair.fds[0], buf, 8, &got, clock_now_ns() + NS_PER_MS), -ETIMEDOUT);
 	assert_int_equal(count_fds(), pair.before + 2);
-	send_raw(pair.fds[1], "abc", 3, 1);
+	send_with(pair.fds[1], "abc", 3, 1);
 	close(pair.fds[1]);
 	pair.fds[1] = -1;
 	assert_int_equal(msg_recv_all(pair.fds[0], buf, 8, &got, 0), -ECONNRESET);

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/placement/wire/wire.h"
+#include "tests/unit/send_raw.h"
 #include "tests/unit/support.h"
 
 #include <errno.h>
@@ -69,26 +70,8 @@ static inline struct raw raw_of(uint32_t op)
 /* Sends the head and `body_bytes` of the body, with `fd_count` descriptors. */
 static inline void raw_send(struct wires *wires, const struct raw *raw, size_t body_bytes, size_t fd_count)
 {
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int) * 64)];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)raw, .iov_len = sizeof(raw->head) + body_bytes };
-	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[64];
-
-	MUST(fd_count <= COUNT_OF(fds) && body_bytes <= sizeof(raw->body));
-	for (size_t i = 0; i < fd_count; i++)
-		fds[i] = STDERR_FILENO;
-	if (fd_count) {
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-		memcpy(CMSG_DATA(&control.align), fds, sizeof(int) * fd_count);
-	}
-	MUST(sendmsg(wires->theirs.fd, &header, MSG_NOSIGNAL) == (ssize_t)iov.iov_len);
+	MUST(body_bytes <= sizeof(raw->body));
+	MUST(send_raw(wires->theirs.fd, raw, sizeof(raw->head) + body_bytes, fd_count, 0));
 }
 
 static inline void raw_send_piece(struct wires *wires, uint32_t bytes)
