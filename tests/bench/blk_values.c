@@ -31,8 +31,11 @@ int blk_values_new(const struct schema *schema, const char *path, int fd, bool d
 	struct tree_node *group;
 	struct err ignored = ERR_NONE;
 	struct stat info;
-	int r = fstat(fd, &info) < 0 ? -errno : tree_node_new(TREE_GROUP, NULL, NULL, nowhere, &group);
+	int r;
 
+	if (fstat(fd, &info) < 0)
+		return -errno;
+	r = tree_node_new(TREE_GROUP, NULL, NULL, nowhere, &group);
 	if (r < 0)
 		return r;
 	r = add_text(group, "path", path);

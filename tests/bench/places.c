@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Disks in threads and in processes; see places.h. Programs and plugins are found from where this program lies in the build tree: in the folder
- * "hosted" beside it are a copy of the spawner and the device-host that counts its calls.
+ * Disks in threads and in processes; see places.h. Programs and plugins are found from where this program lies in the
+ * build tree: in the folder "hosted" beside it are a copy of the spawner and the device-host that counts its calls.
  */
 #include "tests/bench/places.h"
 
@@ -11,6 +11,7 @@
 #include "tests/bench/blk_file.h"
 #include "tests/bench/blk_values.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -287,6 +288,7 @@ int place_disk_open(struct places *places, enum where where, const char *path, b
 		free(disk);
 		return r;
 	}
+	assert(disk->placed.ops);
 	r = disk->placed.ops->start(disk->placed.ctx, err);
 	if (r == 0)
 		r = activate(disk, err);
