@@ -6,9 +6,9 @@
 # and print their results in TAP. A test says how many points it has with plan, then gives each one by
 # run_case (or by ok, not_ok, skip). Header comments that tests/run reads: "# timeout: SECONDS", "# long".
 #
-# A test that runs VMs whose devices may be in either placement says so by "# placements: both" or, for check-long only, "# placements: long"; tests/run
-# then runs it once more with BP_TEST_PLACEMENT=thread, as NAME@thread. With that variable $BP_BUILD/backplane puts devices there
-# that do not say themselves where they want to be.
+# A test that runs VMs whose devices may be in either placement says so by "# placements: both" or, for check-long only,
+# "# placements: long"; tests/run then runs it once more with BP_TEST_PLACEMENT=thread, as NAME@thread. With that
+# variable $BP_BUILD/backplane puts devices there that do not say themselves where they want to be.
 #
 # What is there: $BP_SRC and $BP_BUILD (the source and the build tree), bp (runs the built backplane),
 # $BP_TMP (a folder of this test, removed at the end), at_exit COMMAND (runs at the end, last one first).

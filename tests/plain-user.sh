@@ -1,14 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Runs backplane as a user who is not root but in the group that /dev/kvm belongs to, as distributions have it. Sourced after tests/lib.sh by tests that run
-# VMs. Numbers that no system gives away, so that nothing else is theirs.
+# Runs backplane as a user who is not root but in the group that /dev/kvm belongs to, as distributions have it. Sourced
+# after tests/lib.sh by tests that run VMs. Numbers that no system gives away, so that nothing else is theirs.
 PLAIN_UID=54321
 PLAIN_GID=54321
 PLAIN_KVM_GID=54322
 PLAIN=$BP_TMP/plain
 
-# A copy of the program and all that it runs and loads, in $PLAIN, which anybody may read, and a folder $PLAIN/vm of the user's own.
+# A copy of the program and all that it runs and loads, in $PLAIN, which anybody may read, and a folder $PLAIN/vm of the
+# user's own.
 make_plain() {
 	local file
 	mkdir -p "$PLAIN/plugins/.libs" "$PLAIN/vm"

@@ -21,8 +21,8 @@ int log_level_parse(const char *text, enum log_level *ret_level);
 /* [any] While the terminal is in raw mode lines must end in CR LF. */
 void log_set_raw_terminal(bool raw);
 
-/* [main] Before other threads are there: where lines go instead of standard error, without "backplane: ", level and newline; NULL: standard
- * error again. The sink is [any]. */
+/* [main] Before other threads are there: where lines go instead of standard error, without "backplane: ", level and
+ * newline; NULL: standard error again. The sink is [any]. */
 typedef void log_sink_fn(enum log_level level, const char *text);
 void log_set_sink(log_sink_fn *sink);
 

@@ -68,8 +68,8 @@ int msg_wait(int fd, int gone_fd, uint64_t deadline_ns)
 
 	if (r < 0)
 		return r;
-	/* poll() looks at one after the other: the process may have written after its socket was looked at, and have ended before the pidfd
-	 * was. What it has written comes first. */
+	/* poll() looks at one after the other: the process may have written after its socket was looked at, and have
+	 * ended before the pidfd was. What it has written comes first. */
 	if (!polled[0].revents && poll(polled, 1, 0) <= 0)
 		return -ECONNRESET;
 	return polled[0].revents & POLLNVAL ? -EBADF : 0;
@@ -132,8 +132,8 @@ int msg_send(int fd, const void *bytes, size_t count, const struct msg_fds *fds,
 
 /* ---- receiving ---- */
 
-/* Adds the descriptors that came with a message to `fds`. 0; -EPROTO if that is more than there may be, -EMFILE if we cannot hold them. Those in `fds`
- * are the caller's in each case. */
+/* Adds the descriptors that came with a message to `fds`. 0; -EPROTO if that is more than there may be, -EMFILE if we
+ * cannot hold them. Those in `fds` are the caller's in each case. */
 static int gather_fds(struct msghdr *header, struct msg_fds *fds)
 {
 	int r = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plain data as bytes, for another of our processes: numbers in little endian, strings and byte arrays with their length before them. A writer
- * gathers, a reader takes apart what a hostile side may have written. Both remember the first error, so that a caller asks once, at the end:
- * after an error a reader gives 0 and NULL, and a writer ignores what comes.
+ * Plain data as bytes, for another of our processes: numbers in little endian, strings and byte arrays with their
+ * length before them. A writer gathers, a reader takes apart what a hostile side may have written. Both remember the
+ * first error, so that a caller asks once, at the end: after an error a reader gives 0 and NULL, and a writer ignores
+ * what comes.
  */
 #ifndef BASE_PACK_H
 #define BASE_PACK_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Values as bytes and descriptors; see values_pack.h. For each parameter of the schema, in its order: how many values there are, whether they are its
- * default, and those, groups likewise. Where something stands in the configuration is not sent: whoever complains of that is not the plugin.
+ * Values as bytes and descriptors; see values_pack.h. For each parameter of the schema, in its order: how many values
+ * there are, whether they are its default, and those, groups likewise. Where something stands in the configuration is
+ * not sent: whoever complains of that is not the plugin.
  */
 #include "core/base/values_pack.h"
 

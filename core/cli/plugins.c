@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `backplane plugins` and `backplane plugin NAME`: what can be put into a configuration. Whoever asks what a plugin is does not yet trust it, so its
- * code runs in a process of its own, as that of a device does. */
+/* `backplane plugins` and `backplane plugin NAME`: what can be put into a configuration. Whoever asks what a plugin is
+ * does not yet trust it, so its code runs in a process of its own, as that of a device does. */
 #include "core/cli/cli.h"
 
 #include "core/base/clock.h"

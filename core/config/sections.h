@@ -7,7 +7,8 @@
 #include "core/base/err.h"
 #include "core/base/schema.h"
 
-/* The schemas of `machine`, `boot` and `defaults`, and the keys that every device has; the caller owns them. -ENOMEM with a message. */
+/* The schemas of `machine`, `boot` and `defaults`, and the keys that every device has; the caller owns them. -ENOMEM
+ * with a message. */
 int sections_machine(struct schema **ret, struct err *err);
 int sections_boot(struct schema **ret, struct err *err);
 int sections_defaults(struct schema **ret, struct err *err);

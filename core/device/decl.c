@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Declarations as bytes; see decl.h. What comes in is made into the tables that a plugin would have in its memory, and those are copied as a loaded
- * plugin's are: there is one place where a rule is checked. Nothing of them is left afterwards.
+ * Declarations as bytes; see decl.h. What comes in is made into the tables that a plugin would have in its memory, and
+ * those are copied as a loaded plugin's are: there is one place where a rule is checked. Nothing of them is left
+ * afterwards.
  */
 #include "core/device/decl.h"
 

@@ -78,12 +78,12 @@ struct plugin {
 int plugin_load(const char *path, struct plugin **ret, struct err *err);
 void plugin_free(struct plugin *plugin);
 
-/* What plugin_load() does before any of the plugin's code runs, for whoever has it loaded elsewhere: *ret_real is the file's real path, which the
- * caller frees. -errno with one sentence. */
+/* What plugin_load() does before any of the plugin's code runs, for whoever has it loaded elsewhere: *ret_real is the
+ * file's real path, which the caller frees. -errno with one sentence. */
 int plugin_examine(const char *path, char **ret_real, struct bp_note_desc *ret_note, struct err *err);
 
-/* Copies a plugin's descriptor and classes, which are hostile; what they say must agree with the note. The path is left to the caller. -EINVAL with
- * what is wrong with "it", -ENOMEM. */
+/* Copies a plugin's descriptor and classes, which are hostile; what they say must agree with the note. The path is left
+ * to the caller. -EINVAL with what is wrong with "it", -ENOMEM. */
 int plugin_copy(const struct bp_plugin *entry, const struct bp_note_desc *note, struct plugin **ret, struct err *err);
 
 /* The class of that name, or the first for NULL. NULL if there is none. */

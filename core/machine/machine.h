@@ -69,7 +69,8 @@ void machine_free(struct machine *machine); /* NULL is fine */
 /* The guest's RAM; lives as long as the machine. */
 const struct gmem *machine_mem(const struct machine *machine);
 
-/* A region of the guest's RAM, for another process to map: `bytes` at `offset` of a file that can be neither resized nor sealed further. */
+/* A region of the guest's RAM, for another process to map: `bytes` at `offset` of a file that can be neither resized
+ * nor sealed further. */
 struct machine_region {
 	uint64_t gpa, bytes, offset;
 	int fd; /* borrowed; the same for the life of the machine, through restarts, too */

@@ -25,7 +25,8 @@ static bool ends_with(const char *folder, const char *installed, size_t *ret_len
 	return true;
 }
 
-/* Beside the program `own`, which is cut into the name of its folder: where the build has it, or what was installed with it, below whatever root. */
+/* Beside the program `own`, which is cut into the name of its folder: where the build has it, or what was installed
+ * with it, below whatever root. */
 static bool find_beside(char *own, const char *build_path, const char *name, char path[static 4096])
 {
 	char *slash = strrchr(own, '/');

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A device of a VM, wherever its plugin runs: in a thread of this process (placed_thread.c) or in a process of its own (process.h). What the VM does
- * with a device and what a device wants of the VM goes through here, so that neither knows of the other's place.
+ * A device of a VM, wherever its plugin runs: in a thread of this process (placed_thread.c) or in a process of its own
+ * (process.h). What the VM does with a device and what a device wants of the VM goes through here, so that neither
+ * knows of the other's place.
  *
- *   state     entered by                     allowed then
+ *   state     entered by                         allowed then
  *   made      placed_thread_new, process_create  start, reset, free; attach and backend of a virtio device
- *   running   start                          reset, quiesce, stop, settle, terminal_resized, metrics; accesses
- *   quiet     quiesce                        save, load, reset, resume, stop
- *   stopped   stop                           free
- *   failed    a process that ended, hung or talked nonsense; never for a thread. Every call returns -ENODEV or nothing at once, register reads
- *             are all-ones, a virtio device needs a reset, and its activation fails. Stays so until free.
+ *   running   start                              reset, quiesce, stop, settle, terminal_resized, metrics; accesses
+ *   quiet     quiesce                            save, load, reset, resume, stop
+ *   stopped   stop                               free
+ *   failed    see below                          free
+ *
+ * A process that ended, hung or talked nonsense has failed, a thread never has. Every call returns -ENODEV or nothing
+ * at once, register reads are all-ones, a virtio device needs a reset, and its activation fails; so until free.
+ *
  * Main thread, but for accesses and what `backend` gives.
  */
 #ifndef PLACEMENT_PLACED_H
@@ -60,11 +64,13 @@ struct placed_ops {
 	int (*resume)(void *ctx, struct err *err);
 	int (*save)(void *ctx, uint8_t **ret, size_t *ret_count, struct err *err);
 	int (*load)(void *ctx, const void *bytes, size_t count, struct err *err);
-	/* No vCPU runs: returns when what the guest has written to registers before has been done, and home->event has been told of what came of it. */
+	/* No vCPU runs: returns when what the guest has written to registers before has been done, and home->event has
+	 * been told of what came of it. */
 	void (*settle)(void *ctx);
 	void (*terminal_resized)(void *ctx);
 	void (*metrics_each)(void *ctx, device_metric_fn *fn, void *arg);
-	/* Virtio devices: what its transport is made of. Valid until free; the ops may be called until then, also in the state failed. */
+	/* Virtio devices: what its transport is made of. Valid until free; the ops may be called until then, also in
+	 * the state failed. */
 	void (*backend)(void *ctx, struct virtio_backend *ret);
 	/* Virtio devices: where notices go; NULL: nowhere. As vdev_attach(). */
 	void (*attach)(void *ctx, const struct placed_notices *notices);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Devices in this process; see placed.h. Joins an instance (core/device) to the VM, and one of a virtio class also to the seam of core/virtio. */
+/* Devices in this process; see placed.h. Joins an instance (core/device) to the VM, and one of a virtio class also to
+ * the seam of core/virtio. */
 #include "core/placement/placed.h"
 
 #include "core/device/vdev.h"

@@ -3,8 +3,8 @@
  * The plan: everything about a VM that follows from its configuration and from what its plugins declare, before anything is
  * made. `check` and `plan` stop here; `run` carries it out. Main thread.
  *
- * What a plugin declares is told by the plugin, so the processes that are to be devices exist from here on, with the plugin loaded and
- * nothing else: before this process has threads, KVM or guest memory.
+ * What a plugin declares is told by the plugin, so the processes that are to be devices exist from here on, with the
+ * plugin loaded and nothing else: before this process has threads, KVM or guest memory.
  */
 #ifndef PLACEMENT_PLAN_H
 #define PLACEMENT_PLAN_H

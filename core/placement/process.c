@@ -90,8 +90,8 @@ static void close_ends(const struct process_ends *ends)
 	fd_close(ends->stderr_fd);
 }
 
-/* The sockets and the pipe: our ends, and those that the process gets, in the order of spawner_start(). Those that were made are there after a
- * failure, too. */
+/* The sockets and the pipe: our ends, and those that the process gets, in the order of spawner_start(). Those that were
+ * made are there after a failure, too. */
 static int make_ends(struct process_ends *ends, int theirs[static SPAWN_FDS])
 {
 	int pair[2];
@@ -215,8 +215,8 @@ static bool wait_end(struct process *process, uint64_t limit_ns)
 	}
 }
 
-/* A process that was asked to end should have done so with status 0: one that runs under a sanitizer tells in this way that it has found
- * something. */
+/* A process that was asked to end should have done so with status 0: one that runs under a sanitizer tells in this way
+ * that it has found something. */
 static void look_at_status(struct process *process)
 {
 	process_find_out(process);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plugins in processes of their own, from the core's side. `processes` is the set of a VM: the spawner and everything that is minded while the guest runs
- * (ends, notices, pings). A `process` begins when the plan needs its plugin's declaration, and becomes a device (placed.h) later.
+ * Plugins in processes of their own, from the core's side. `processes` is the set of a VM: the spawner and everything
+ * that is minded while the guest runs (ends, notices, pings). A `process` begins when the plan needs its plugin's
+ * declaration, and becomes a device (placed.h) later.
  *
  *   state      entered by             allowed then
  *   loaded     process_new            process_plugin, process_create, process_free
  *   device     process_create == 0    what placed.h says, through the struct placed; its free is process_free
  *   failed     see placed.h           the same
  *
- * Deadlines: a register read has `read_ns`; what the main thread or a vCPU asks otherwise has `request_ns`. A process that misses one is killed,
- * as is one that breaks a rule. Each is asked every `request_ns` / 4 whether its device's lock can still be had, so that a callback that hangs where nobody
- * waits for it is found, too.
+ * Deadlines: a register read has `read_ns`; what the main thread or a vCPU asks otherwise has `request_ns`. A process
+ * that misses one is killed, as is one that breaks a rule. Each is asked every `request_ns` / 4 whether its device's
+ * lock can still be had, so that a callback that hangs where nobody waits for it is found, too.
  *
  * Its failure is told in one line, whose form does not change:
  *	devices.ID: failed: plugin=NAME cause=exit|signal|hang|protocol [status=N] [signal=NAME] while=CALLBACK|running action=needs_reset|stop
@@ -43,8 +44,8 @@ int processes_fd(const struct processes *set);
  * VM ends with status 1. */
 int processes_mind(struct processes *set, struct err *err);
 
-/* A new process with the plugin loaded and its declaration checked. -errno with one sentence, as of plugin_load(); a plugin that crashes or hangs in a constructor is
- * named with what happened. */
+/* A new process with the plugin loaded and its declaration checked. -errno with one sentence, as of plugin_load(); a
+ * plugin that crashes or hangs in a constructor is named with what happened. */
 int process_new(struct processes *set, const struct process_spec *spec, struct process **ret, struct err *err);
 const struct plugin *process_plugin(const struct process *process);
 /* Asks the process to end, and kills it if it does not; on return it is no more. NULL is fine. */
@@ -68,8 +69,9 @@ struct process_device {
 	int irq_fds[CLASS_IRQS_MAX]; /* owned by the device on success */
 };
 
-/* The counterpart of device_new(). The claims go to home->claim(). `home` is copied; what it points to lives until process_free() has returned, which still
- * may give claims back. home->failed() and the others do not free the process. */
+/* The counterpart of device_new(). The claims go to home->claim(). `home` is copied; what it points to lives until
+ * process_free() has returned, which still may give claims back. home->failed() and the others do not free the
+ * process. */
 int process_create(struct process *process, const struct process_device *spec, const struct placed_home *home,
 		   struct placed *ret, struct err *err);
 

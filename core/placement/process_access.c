@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Register accesses of the guest for a device in another process: writes are posted, reads wait for the value. Any thread, one at a time.
- * A thread that waits for its turn behind a read that is not answered is released with it: whoever comes after a failure gets all-ones.
+ * Register accesses of the guest for a device in another process: writes are posted, reads wait for the value. Any
+ * thread, one at a time. A thread that waits for its turn behind a read that is not answered is released with it:
+ * whoever comes after a failure gets all-ones.
  */
 #include "core/base/clock.h"
 #include "core/placement/process_impl.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ranges of addresses that a plugin's process asks for, while its plugin is in one of the callbacks that may. Those that its class declares
- * have to be what it declares, where the plan has put them. Main thread.
+ * Ranges of addresses that a plugin's process asks for, while its plugin is in one of the callbacks that may. Those
+ * that its class declares have to be what it declares, where the plan has put them. Main thread.
  */
 #include "core/base/clock.h"
 #include "core/placement/process_impl.h"

@@ -210,8 +210,8 @@ static void device_reset_op(void *ctx)
 		process_ask_plain(process, WIRE_RESET, &ignored);
 }
 
-/* 0 if the device is in that phase. Else the same answer as a device in a thread gives, without asking for what is out of turn; and one that
- * has failed has no phases any more. */
+/* 0 if the device is in that phase. Else the same answer as a device in a thread gives, without asking for what is out
+ * of turn; and one that has failed has no phases any more. */
 static int check_phase(struct process *process, enum process_phase phase, struct err *err)
 {
 	if (process_failed(process))

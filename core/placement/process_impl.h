@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A plugin's process and the set of them, as the process*.c files share them; and what tests need to play such a process themselves. Main
- * thread where nothing else is said.
+ * A plugin's process and the set of them, as the process*.c files share them; and what tests need to play such a
+ * process themselves. Main thread where nothing else is said.
  *
- * What fails: whoever finds out, on whichever thread, notes it (process_fail()), which the first does, and wakes the main thread. From then on
- * nobody asks the process for anything. The rest happens on the main thread (process_settle()): the line in the log, which has to wait until
- * the spawner has told how the process has ended, and telling the transport and the VM.
+ * What fails: whoever finds out, on whichever thread, notes it (process_fail()), which the first does, and wakes the
+ * main thread. From then on nobody asks the process for anything. The rest happens on the main thread
+ * (process_settle()): the line in the log, which has to wait until the spawner has told how the process has ended, and
+ * telling the transport and the VM.
  */
 #ifndef PLACEMENT_PROCESS_IMPL_H
 #define PLACEMENT_PROCESS_IMPL_H
@@ -163,8 +164,9 @@ struct process_request {
 	size_t fd_count;
 };
 
-/* Asks, and waits for the answer, within request_ns. 0 with the reply in *ret, and what belongs to it in process->control until the next message;
- * the reply's result if that is < 0, with its text in *err; -ENODEV, once it has failed, with the words of process_sentence(). */
+/* Asks, and waits for the answer, within request_ns. 0 with the reply in *ret, and what belongs to it in
+ * process->control until the next message; the reply's result if that is < 0, with its text in *err; -ENODEV, once it
+ * has failed, with the words of process_sentence(). */
 int process_ask(struct process *process, const struct process_request *request, struct wire_message *ret,
 		struct err *err);
 /* The same for what has no body on either side. */
@@ -192,8 +194,8 @@ void process_flush_stderr(struct process *process);
 
 /* ---- process_failure.c ---- */
 
-/* [any] Notes a failure; the first one counts. `during` is static; NULL: what a vCPU is doing, or nothing in particular. `why` is copied. Kills
- * the process unless the cause is PROCESS_GONE. */
+/* [any] Notes a failure; the first one counts. `during` is static; NULL: what a vCPU is doing, or nothing in
+ * particular. `why` is copied. Kills the process unless the cause is PROCESS_GONE. */
 void process_fail(struct process *process, int cause, const char *during, const char *why);
 /* The same by what a call returned: -ETIMEDOUT; -ECONNRESET, -EPIPE; all else. */
 void process_fail_of(struct process *process, int error, const char *during, const char *why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a plugin's process wants in the log: lines of its runtime and plugin, and what it writes to standard error. Both have a budget, and bear
- * the device's name, whatever the process says. Main thread. */
+/* What a plugin's process wants in the log: lines of its runtime and plugin, and what it writes to standard error. Both
+ * have a budget, and bear the device's name, whatever the process says. Main thread. */
 #include "core/base/fd.h"
 #include "core/placement/process_impl.h"
 

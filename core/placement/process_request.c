@@ -87,8 +87,8 @@ static void dispatch(struct process *process, const struct wire_message *message
 	}
 }
 
-/* Takes one message. 1 if it is the reply with that op and sequence, which is in *ret then; 0 if it was another; -EAGAIN if there is none;
- * -ENODEV if there will be none any more. */
+/* Takes one message. 1 if it is the reply with that op and sequence, which is in *ret then; 0 if it was another;
+ * -EAGAIN if there is none; -ENODEV if there will be none any more. */
 static int take_one(struct process *process, uint32_t op, uint32_t sequence, struct wire_message *ret)
 {
 	int r = wire_receive(&process->control, ret);

@@ -170,7 +170,8 @@ static void mind_source(const struct process_source *source)
 		process_listen(process);
 		break;
 	case SOURCE_PIDFD:
-		/* What it has sent before counts, too: its end on the control socket says the rest, unless somebody else holds that. */
+		/* What it has sent before counts, too: its end on the control socket says the rest, unless somebody
+		 * else holds that. */
 		process_listen(process);
 		process_fail(process, PROCESS_GONE, NULL, "");
 		process_unwatch(process, SOURCE_PIDFD);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The virtio side of a device in another process: its vhost-user frontend, and the page with the interrupt status. Between transport and
- * frontend we only note what is being asked, for the line that tells of a failure. */
+/* The virtio side of a device in another process: its vhost-user frontend, and the page with the interrupt status.
+ * Between transport and frontend we only note what is being asked, for the line that tells of a failure. */
 #include "core/base/fd.h"
 #include "core/placement/process_impl.h"
 #include "core/placement/virtio.h"

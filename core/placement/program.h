@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starts a program of ours with nothing but the descriptors that it needs: no environment, no arguments, default signals, none of them
- * blocked. Main thread.
+ * Starts a program of ours with nothing but the descriptors that it needs: no environment, no arguments, default
+ * signals, none of them blocked. Main thread.
  */
 #ifndef PLACEMENT_PROGRAM_H
 #define PLACEMENT_PROGRAM_H
@@ -18,8 +18,8 @@ struct program {
 	const char *path;
 	const char *name; /* its argv[0] */
 	size_t count;
-	int fds
-	    [PROGRAM_FDS_MAX]; /* borrowed; they go to the numbers 0 to `count` - 1. Each has that number already, or is none of these numbers */
+	/* Borrowed; they go to the numbers 0 to `count` - 1. Each has that number already, or is none of these. */
+	int fds[PROGRAM_FDS_MAX];
 	bool session; /* in one of its own, so that what a terminal sends to our process group does not reach it */
 };
 

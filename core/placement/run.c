@@ -173,9 +173,10 @@ static int wait_end(struct run *run, struct err *err)
 }
 
 /*
- * Why the guest has ended. What a device in a process tells may come after what followed it: V, a vCPU, writes to a device that its guest has panicked, which is
- * posted, and then to the machine's reset register, which ends the guest at once; the device's word arrives later, in settle(). In a
- * thread it would have been first, and it counts as such: a guest that has ended does not write any more.
+ * Why the guest has ended. What a device in a process tells may come after what followed it: V, a vCPU, writes to a
+ * device that its guest has panicked, which is posted, and then to the machine's reset register, which ends the guest
+ * at once; the device's word arrives later, in settle(). In a thread it would have been first, and it counts as such: a
+ * guest that has ended does not write any more.
  */
 static enum machine_end reason_of(const struct vm *vm)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The core's end of the spawner; see spawner.h. The spawner is not trusted: what it says has to fit a process that was asked for, and
- * the first thing that does not is the last that is listened to.
+ * The core's end of the spawner; see spawner.h. The spawner is not trusted: what it says has to fit a process that was
+ * asked for, and the first thing that does not is the last that is listened to.
  */
 #include "core/placement/spawner.h"
 

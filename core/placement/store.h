@@ -17,8 +17,8 @@ struct store;
 int store_new(struct store **ret, struct err *err);
 void store_free(struct store *store); /* NULL is fine; also frees the plugins */
 
-/* The path of the plugin's file, which the caller frees; it need not be a plugin. -ENOENT with the nearest known name if there is none. The
- * message does not say where the name stands: the caller does. */
+/* The path of the plugin's file, which the caller frees; it need not be a plugin. -ENOENT with the nearest known name
+ * if there is none. The message does not say where the name stands: the caller does. */
 int store_find(const struct store *store, const char *name, const struct place *place, char **ret, struct err *err);
 
 /* Loads the plugin at `path` into this process, or returns the one that is loaded. Messages likewise. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What vhost-user's frontend says to the backend, and what becomes of it when the answer is wrong; see vhost_frontend_impl.h. Any thread. */
+/* What vhost-user's frontend says to the backend, and what becomes of it when the answer is wrong; see
+ * vhost_frontend_impl.h. Any thread. */
 #include "core/placement/vhost_frontend_impl.h"
 
 #include "core/base/clock.h"
@@ -143,8 +144,8 @@ int exchange_settle(struct vhost_frontend *frontend, struct vhost_message *messa
 
 /* ---- config space ---- */
 
-/* B, who is here, and V, a vCPU that reads a field in two halves: virtio_device_config_changed() tells why the generation has to change
- * before V can see the new bytes. */
+/* B, who is here, and V, a vCPU that reads a field in two halves: virtio_device_config_changed() tells why the
+ * generation has to change before V can see the new bytes. */
 static void take_config(struct vhost_frontend *frontend, const uint8_t *bytes, const uint8_t *expected)
 {
 	uint32_t count = frontend->config_bytes;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vhost-user's frontend as its files share it: vhost_frontend.c makes and minds it, vhost_frontend_ops.c is the struct virtio_backend,
- * vhost_frontend_exchange.c speaks to the backend and knows what failing means.
+ * vhost-user's frontend as its files share it: vhost_frontend.c makes and minds it, vhost_frontend_ops.c is the struct
+ * virtio_backend, vhost_frontend_exchange.c speaks to the backend and knows what failing means.
  *
  * Locks, in the order in which they are taken:
- *   exchange_lock   the socket, while a question waits for its answer: up to a deadline. Whoever learns of a new config space from an answer
- *                   puts it into the cache before it lets go, so that an older one cannot come later.
+ *   exchange_lock   the socket, while a question waits for its answer: up to a deadline. Whoever learns of a new config
+ *                   space from an answer puts it into the cache before it lets go, so that an older one cannot come
+ *                   later.
  *   config_lock     the cache; short
- *   notice_lock     who is told what, and whether a life is on; short. notices.* are called under it, so none is when a reset has returned.
+ *   notice_lock     who is told what, and whether a life is on; short. notices.* are called under it, so none is when a
+ *                   reset has returned.
  * vhost_frontend_fail() takes the last only: it never waits for whom it is to release.
  */
 #ifndef PLACEMENT_VHOST_FRONTEND_IMPL_H
@@ -67,8 +69,8 @@ int exchange_ask_u64(struct vhost_frontend *frontend, enum vhost_request request
 int exchange_send_u64(struct vhost_frontend *frontend, enum vhost_request request, uint64_t value);
 /* Sends, and waits until it has been done. *ret_refusal is 0, or what the backend says why not. */
 int exchange_settle(struct vhost_frontend *frontend, struct vhost_message *message, uint64_t *ret_refusal);
-/* Asks for the config space, which goes into the cache; with a notice if it is neither what was there nor what was `expected` (NULL: nothing
- * else). */
+/* Asks for the config space, which goes into the cache; with a notice if it is neither what was there nor what was
+ * `expected` (NULL: nothing else). */
 int exchange_refresh(struct vhost_frontend *frontend, const uint8_t *expected);
 
 /* [any] Enters the state failed, with `why` told unless it is NULL. Always -ENODEV. */

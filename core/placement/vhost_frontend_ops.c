@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* vhost-user's frontend as a struct virtio_backend: what a driver's steps become on the wire; see vhost_frontend_impl.h. [transport] */
+/* vhost-user's frontend as a struct virtio_backend: what a driver's steps become on the wire; see
+ * vhost_frontend_impl.h. [transport] */
 #include "core/placement/vhost_frontend_impl.h"
 
 #include "core/base/checked.h"
@@ -25,8 +26,8 @@ static void drop_error_fd(struct vhost_frontend *frontend)
 	fd_close(fd_take(&frontend->error_fd));
 }
 
-/* From here on the device can need a reset. The error descriptor is never read, since the backend could make that block: it is heard once,
- * which is all that there is to say in a life. */
+/* From here on the device can need a reset. The error descriptor is never read, since the backend could make that
+ * block: it is heard once, which is all that there is to say in a life. */
 static int begin_life(struct vhost_frontend *frontend, struct err *err)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT };

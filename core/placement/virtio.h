@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Virtio devices: joins a device of a virtio class (placed.h), wherever it is, to a virtio-mmio transport (core/virtio/mmio.h), which
- * joins the machine. Main thread.
+ * Virtio devices: joins a device of a virtio class (placed.h), wherever it is, to a virtio-mmio transport
+ * (core/virtio/mmio.h), which joins the machine. Main thread.
  */
 #ifndef PLACEMENT_VIRTIO_H
 #define PLACEMENT_VIRTIO_H

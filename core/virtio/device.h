@@ -49,8 +49,9 @@ struct virtio_device_spec {
 	struct virtio_backend backend; /* copied, but for ops and ctx */
 	struct virtio_isr *isr;        /* borrowed; cleared here */
 	int call_fd; /* borrowed eventfd that raises the device's line, for the backend, which may share it with others */
-	int notice_fd; /* the same for the device's own interrupts. Where the backend is hostile it is another eventfd, which stays here: who
-			* has an eventfd can make writing to it block */
+	/* The same for the device's own interrupts. Where the backend is hostile it is another eventfd, which stays
+	 * here: who has an eventfd can make writing to it block. */
+	int notice_fd;
 };
 
 /* [main] Makes a device in the reset state, with a kick eventfd for each queue. -EINVAL with one line for a backend that breaks

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A library for LD_PRELOAD that counts a VMM's allocations: malloc and its like, in all threads, from when it is loaded. BENCH_ALLOCS_FD
- * is a file of 64 bits, which hold the count from then on; without it nothing is counted. Used by tests/bench/watch --preload.
+ * A library for LD_PRELOAD that counts a VMM's allocations: malloc and its like, in all threads, from when it is
+ * loaded. BENCH_ALLOCS_FD is a file of 64 bits, which hold the count from then on; without it nothing is counted. Used
+ * by tests/bench/watch --preload.
  *
- * Or a part of a program, which sets allocs_page; then its plugins' allocations are counted, too. One with a sanitizer has that one's malloc.
+ * Or a part of a program, which sets allocs_page; then its plugins' allocations are counted, too. One with a sanitizer
+ * has that one's malloc.
  */
 #include "tests/bench/allocs.h"
 

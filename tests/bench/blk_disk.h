@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk without a VM: the real virtio-blk plugin, linked into this program, on the real runtime, with the driver of blk_driver.h. One disk
- * at a time, one thread. */
+/* A disk without a VM: the real virtio-blk plugin, linked into this program, on the real runtime, with the driver of
+ * blk_driver.h. One disk at a time, one thread. */
 #ifndef TESTS_BENCH_BLK_DISK_H
 #define TESTS_BENCH_BLK_DISK_H
 

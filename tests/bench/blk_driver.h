@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A driver for a virtio disk, in this process and without a VM, that does what Linux's does: indirect descriptors, EVENT_IDX, one kick a
- * batch, one look at the used ring an interrupt. Its interrupts come through an eventfd, for whose edges it sleeps in one system call, as a
- * vCPU does in HLT. Its memory is a memfd, as a guest's is, so that the disk may be in another process. One thread, but for what is
- * constant.
+ * A driver for a virtio disk, in this process and without a VM, that does what Linux's does: indirect descriptors,
+ * EVENT_IDX, one kick a batch, one look at the used ring an interrupt. Its interrupts come through an eventfd, for
+ * whose edges it sleeps in one system call, as a vCPU does in HLT. Its memory is a memfd, as a guest's is, so that the
+ * disk may be in another process. One thread, but for what is constant.
  */
 #ifndef TESTS_BENCH_BLK_DRIVER_H
 #define TESTS_BENCH_BLK_DRIVER_H
@@ -43,8 +43,9 @@ void blk_driver_free(struct blk_driver *driver); /* NULL is fine */
 
 const struct blk_driver_side *blk_driver_side(const struct blk_driver *driver);
 
-/* Reads blocks at random, `depth` at a time, for `window_ns` or until `requests` have begun, whichever is first and not 0. The disk has been
- * activated, and raises its interrupts in `isr`. Each status and each block's number is looked at: whatever is wrong ends the process. */
+/* Reads blocks at random, `depth` at a time, for `window_ns` or until `requests` have begun, whichever is first and not
+ * 0. The disk has been activated, and raises its interrupts in `isr`. Each status and each block's number is looked at:
+ * whatever is wrong ends the process. */
 struct blk_run blk_driver_run(struct blk_driver *driver, struct virtio_isr *isr, uint32_t depth, uint64_t window_ns,
 			      uint64_t requests);
 

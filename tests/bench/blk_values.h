@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The values of a disk that is only read. `fd` is taken, also by a failure; *ret_blocks is how many whole blocks of blk_driver.h the file
- * has. -errno. */
+/* The values of a disk that is only read. `fd` is taken, also by a failure; *ret_blocks is how many whole blocks of
+ * blk_driver.h the file has. -errno. */
 int blk_values_new(const struct schema *schema, const char *path, int fd, bool direct, struct values **ret,
 		   uint64_t *ret_blocks);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Linked into a device-host of the bench, together with calls.c: has calls counted in the file that lies beside the program and is called
- * "calls", which native-x1 has made and reads. A plugin's process gets no environment and no descriptor that could say where.
+ * Linked into a device-host of the bench, together with calls.c: has calls counted in the file that lies beside the
+ * program and is called "calls", which native-x1 has made and reads. A plugin's process gets no environment and no
+ * descriptor that could say where.
  */
 #include "tests/bench/calls.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the bench's watcher counts of a program, from outside and without stopping it: tracepoints by perf, for the process and all threads
- * and processes that it starts; allocations by a library in it (allocs.c), through a page that both share, without those of plugins in
- * processes of their own; and switches of its main thread. What a host does not give is left out. One thread.
+ * What the bench's watcher counts of a program, from outside and without stopping it: tracepoints by perf, for the
+ * process and all threads and processes that it starts; allocations by a library in it (allocs.c), through a page that
+ * both share, without those of plugins in processes of their own; and switches of its main thread. What a host does not
+ * give is left out. One thread.
  */
 #ifndef TESTS_BENCH_COUNTERS_H
 #define TESTS_BENCH_COUNTERS_H

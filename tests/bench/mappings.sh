@@ -4,7 +4,8 @@
 # What the memory of processes consists of. Sourced by tests/bench/native-x1-vm and rounds; and by people:
 #     . tests/bench/mappings.sh; mappings PID...
 
-# Reads smaps of one or several processes, and prints lines "KIND PSS USS" in KiB, the sums of all of them, without guest memory. Kinds:
+# Reads smaps of one or several processes, and prints lines "KIND PSS USS" in KiB, the sums of all of them, without
+# guest memory. Kinds:
 #   program, plugin, libc, loader, other    code and constants of files, which processes share
 #   program-data, plugin-data, ...          what relocation and use have made of them, and zeroed data behind them
 #   heap                                    with the arenas of threads

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * K1d: a disk without a VM (blk_disk.h) beside fio's io_uring engine on the same file, in turns: random reads of 4 KiB at depth 1 and
- * 32, past the page cache and, which is told only, from it.
+ * K1d: a disk without a VM (blk_disk.h) beside fio's io_uring engine on the same file, in turns: random reads of 4 KiB
+ * at depth 1 and 32, past the page cache and, which is told only, from it.
  *
  *   depthN_ratio, cached_depthN_ratio     requests a second, in times of fio's
  *   depthN_syscalls                       system calls of the device's thread for a request; counted at link time, where they are made
  *   depthN_interrupts                     for a request, and kicks
  *   allocations                           for a million requests
- * Past the page cache the file's disk waits for most of the time, from it the two thread switches a request at depth 1, which a call
- * of the kernel does not have, are all there is.
+ * Past the page cache the file's disk waits for most of the time, from it the two thread switches a request at depth 1,
+ * which a call of the kernel does not have, are all there is.
  *
  *     native-k1d                             all of it
  *     native-k1d DEPTH REQUESTS [direct]     only so many reads, from the page cache or past it, without fio, for a profiler

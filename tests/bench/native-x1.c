@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * X1: what it costs that a plugin has a process of its own. The same plugin, virtio-blk, is once in a thread of this process and once behind the
- * spawner in a device-host, with a driver in this process (blk_driver.h) whose memory both have; in turns, on the same file, at depth 1 and
- * 32, past the page cache and, which is told only, from it. This process is the core: its main thread minds the plugins' processes, as that of a
- * VM does, and the driver's thread is its vCPU.
+ * X1: what it costs that a plugin has a process of its own. The same plugin, virtio-blk, is once in a thread of this
+ * process and once behind the spawner in a device-host, with a driver in this process (blk_driver.h) whose memory both
+ * have; in turns, on the same file, at depth 1 and 32, past the page cache and, which is told only, from it. This
+ * process is the core: its main thread minds the plugins' processes, as that of a VM does, and the driver's thread is
+ * its vCPU.
  *
  *   depthN_ratio, cached_depthN_ratio     requests a second with the process, in times of those with the thread
  *   depthN_WHO_allocations                for a request, where the plugin is; WHO is process or thread

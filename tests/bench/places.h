@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Disks without a VM, each with its driver (blk_driver.h), for the bench: the real virtio-blk plugin in a thread of this process or in a process of
- * its own, through core/placement as a VM does it. What goes wrong, but for opening a disk, ends this process. Main thread, but for
- * place_disk_run().
+ * Disks without a VM, each with its driver (blk_driver.h), for the bench: the real virtio-blk plugin in a thread of
+ * this process or in a process of its own, through core/placement as a VM does it. What goes wrong, but for opening a
+ * disk, ends this process. Main thread, but for place_disk_run().
  */
 #ifndef TESTS_BENCH_PLACES_H
 #define TESTS_BENCH_PLACES_H

@@ -11,10 +11,10 @@ list_smaps() { # PID
 	tr ' ' '\n' <"/proc/$1/task/$1/children" | while read -r child; do list_smaps "$child"; done
 }
 
-# Prints "pss_kib N" and "uss_kib N" of smaps of one or several processes, without guest memory: a mapping of that size, or one
-# with our name. It fails if there is no guest memory, or as much of it as cannot be: then something else was left out.
-# With plugins in processes, from list_smaps, there are also the means of those, host_pss_kib and host_uss_kib, the largest, host_pss_most_kib,
-# how many they are, hosts, and spawner_pss_kib.
+# Prints "pss_kib N" and "uss_kib N" of smaps of one or several processes, without guest memory: a mapping of that size,
+# or one with our name. It fails if there is no guest memory, or as much of it as cannot be: then something else was
+# left out. With plugins in processes, from list_smaps, there are also the means of those, host_pss_kib and
+# host_uss_kib, the largest, host_pss_most_kib, how many they are, hosts, and spawner_pss_kib.
 sum_smaps() { # MEMORY_MIB FILE
 	awk -v memory_kib="$(($1 * 1024))" '
 		function put(what) {

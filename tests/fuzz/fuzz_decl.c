@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fuzz target: what a plugin's process sends as a blob, and what it gets as one. The first byte chooses: the reader of plain data, whose calls are the
- * bytes of the first half; a declaration, whose note agrees with it in ABI and id; or values of a schema with everything in it. What is accepted has to
- * survive another round.
+ * Fuzz target: what a plugin's process sends as a blob, and what it gets as one. The first byte chooses: the reader of
+ * plain data, whose calls are the bytes of the first half; a declaration, whose note agrees with it in ABI and id; or
+ * values of a schema with everything in it. What is accepted has to survive another round.
  */
 #include "core/base/fd.h"
 #include "core/base/values_pack.h"

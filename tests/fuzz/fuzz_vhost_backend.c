@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fuzz target: the backend of vhost-user, on a real device, under a frontend and a guest that do whatever the bytes say. A step is
+ * Fuzz target: the backend of vhost-user, on a real device, under a frontend and a guest that do whatever the bytes
+ * say. A step is
  *
  *	request  flags  bytes (2)  fds  which (1 each)  payload (`bytes`)     a message
  *	0xf0     offset (2)  value (4)                                       the guest writes to its memory, and kicks both queues
  *	0xf1     value                                                       the device changes its config space
- * whose descriptors come from a short list. Nothing of it may hang, touch memory that is not the guest's, or leave a descriptor open.
+ * whose descriptors come from a short list. Nothing of it may hang, touch memory that is not the guest's, or leave a
+ * descriptor open.
  *
- * Linked in: core/placement/wire core/placement/child/memory.c core/placement/child/vhost_backend.c core/placement/child/vhost_backend_queue.c
+ * Linked in: core/placement/wire core/placement/child/memory.c core/placement/child/vhost_backend.c
+ * core/placement/child/vhost_backend_queue.c
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fuzz target: the frontend of vhost-user, with a backend that is the bytes. The first says what the frontend is made for; then come steps
+ * Fuzz target: the frontend of vhost-user, with a backend that is the bytes. The first says what the frontend is made
+ * for; then come steps
  *
  *	what  count  bytes (`count`)
- * whose bytes are there to be read before it happens: as replies, or with 0x80 in `what` as the backend's own requests, with 0x40 a descriptor
- * among them. The first step is vhost_frontend_new(). A deadline is over when there is nothing to read, so nothing waits.
+ * whose bytes are there to be read before it happens: as replies, or with 0x80 in `what` as the backend's own requests,
+ * with 0x40 a descriptor among them. The first step is vhost_frontend_new(). A deadline is over when there is nothing
+ * to read, so nothing waits.
  *
- * Whatever the backend says, a reset makes the device as new, the config space has its size, failing is told once with one line, and no descriptor
- * stays open.
+ * Whatever the backend says, a reset makes the device as new, the config space has its size, failing is told once with
+ * one line, and no descriptor stays open.
  *
- * Linked in: core/placement/wire core/placement/vhost_frontend.c core/placement/vhost_frontend_exchange.c core/placement/vhost_frontend_ops.c
+ * Linked in: core/placement/wire core/placement/vhost_frontend.c core/placement/vhost_frontend_exchange.c
+ * core/placement/vhost_frontend_ops.c
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A payload that works with a faulty device and, after each step, with a healthy one beside it. The command line says which steps:
- * "do=STEPS", a letter each. For each it prints on a serial port at 0x3f8 the letter and + or -: the device did what it should, or it is
- * gone.
+ * A payload that works with a faulty device and, after each step, with a healthy one beside it. The command line says
+ * which steps: "do=STEPS", a letter each. For each it prints on a serial port at 0x3f8 the letter and + or -: the
+ * device did what it should, or it is gone.
  *   r w        reads, writes the device's register
  *   t f j i    has it called back by a timer, an fd, a job, an io, and waits for that
  *   T F J I    the same without waiting
@@ -13,8 +13,8 @@
  *   X          waits until the virtio device needs a reset; always +
  *   z          resets the machine, if this is its first life
  *   h          halts for ever
- * At the end it prints how often the healthy device was right and wrong and the longest time, in microseconds, that a step's access to the
- * faulty device took, as "right=N wrong=N longest=N", and "done", and powers off.
+ * At the end it prints how often the healthy device was right and wrong and the longest time, in microseconds, that a
+ * step's access to the faulty device took, as "right=N wrong=N longest=N", and "done", and powers off.
  */
 #include "tests/payload/beside.h"
 

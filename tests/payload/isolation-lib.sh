@@ -4,8 +4,8 @@
 # A VM with devices that fail where and how one says, each in a process of its own, and a healthy one beside them; see
 # tests/plugins/faulty.c and tests/payload/beside.c. Sourced after tests/lib.sh.
 plugin=$BP_BUILD/tests/plugins/.libs/faulty.so
-# What has to be waited for in vain; everything else gets longer, so that a busy machine is not taken for a fault. It is the deadline of a
-# register read; what a vCPU asks a virtio device for has one of 10 s.
+# What has to be waited for in vain; everything else gets longer, so that a busy machine is not taken for a fault. It is
+# the deadline of a register read; what a vCPU asks a virtio device for has one of 10 s.
 short=2s
 long=30s
 # The most that an access may take, which is more by what a busy machine may need for anything.
@@ -49,7 +49,8 @@ set_fault() {
 	options=(--set "devices.$1.where=$2" --set "devices.$1.how=$3" --set "devices.$1.after=$4" --set "devices.$1.deadline=$deadline")
 }
 
-# The guest has carried out all of its steps, these came of it (a regular expression of marks), and the healthy device was always right.
+# The guest has carried out all of its steps, these came of it (a regular expression of marks), and the healthy device
+# was always right.
 guest_did() { # MARKS [MOST]
 	local text
 	text=$(tr -d '\r' <"$console" 2>/dev/null | tr '\n' ' ')

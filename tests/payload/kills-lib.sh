@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Processes of a VM are killed at random moments, and VMs are started and stopped one after the other: nothing is left. Sourced after
-# tests/lib.sh. BP_SEED makes the moments those of an earlier run.
+# Processes of a VM are killed at random moments, and VMs are started and stopped one after the other: nothing is left.
+# Sourced after tests/lib.sh. BP_SEED makes the moments those of an earlier run.
 VM=$BP_TMP/vm
 config=$VM/vm.cfg
 plugin=$BP_BUILD/tests/plugins/.libs/faulty.so

@@ -4,14 +4,14 @@
  *
  *   kills VICTIM ROUNDS SEED FOLDER CONSOLE COMMAND [ARGUMENT]...
  *
- * The command runs a VM that ends by itself with status 0; how long that takes is found out first. The guest writes "ready" and at last "done"
- * to the file CONSOLE. VICTIM is
+ * The command runs a VM that ends by itself with status 0; how long that takes is found out first. The guest writes
+ * "ready" and at last "done" to the file CONSOLE. VICTIM is
  *   core      the command itself
  *   spawner   its child: it has to end with status 1, or 2 if the guest has not begun, and to say why, or with 0 if the guest had ended
  *   plugin    a child of that: the VM goes on
  *   nobody    each round ends by itself, and nothing may be left at once
- * After each round there are no processes, and what is in FOLDER has the same names as before. A seed of 0 is taken from the clock. Exit
- * status: 0; 1 with lines on standard error; 124 if this does not work here.
+ * After each round there are no processes, and what is in FOLDER has the same names as before. A seed of 0 is taken
+ * from the clock. Exit status: 0; 1 with lines on standard error; 124 if this does not work here.
  */
 #include "tests/payload/family.h"
 

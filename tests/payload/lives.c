@@ -4,7 +4,8 @@
  *
  *   lives ROUNDS OPTION... FILE
  *
- * Exit status: 0 if all VMs have ended with 0 and the counts have not changed since the first one; else 1, with a line on standard error.
+ * Exit status: 0 if all VMs have ended with 0 and the counts have not changed since the first one; else 1, with a line
+ * on standard error.
  */
 #include "core/cli/cli.h"
 #include "tests/payload/family.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a command, and looks whether any process that has come from it is still there when it has ended; or after a while, if a signal ended it:
+ * Runs a command, and looks whether any process that has come from it is still there when it has ended; or after a
+ * while, if a signal ended it:
  *
  *   witness SECONDS COMMAND [ARGUMENT]...
  *
- * Exit status: the command's, 128 + N if signal N ended it, 120 if something was left, 123 if it has not ended within so many seconds.
+ * Exit status: the command's, 128 + N if signal N ended it, 120 if something was left, 123 if it has not ended within
+ * so many seconds.
  */
 #include "tests/payload/family.h"
 

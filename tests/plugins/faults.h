@@ -28,8 +28,8 @@ enum fault {
 /* Their names; NULL at the end. */
 extern const char *const faults[];
 
-/* Returns if the fault is one that a callback can live with: all from FAULT_SCRIBBLE on, of which those from FAULT_TWICE on are the
- * callback's own to make. `dev` is NULL in a constructor. */
+/* Returns if the fault is one that a callback can live with: all from FAULT_SCRIBBLE on, of which those from
+ * FAULT_TWICE on are the callback's own to make. `dev` is NULL in a constructor. */
 void fault_make(enum fault how, struct bp_dev *dev);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Devices that fail where and how they are told to, and one that does not. The payload that works with them is tests/payload/beside.c.
+ * Devices that fail where and how they are told to, and one that does not. The payload that works with them is
+ * tests/payload/beside.c.
  *
  *   faulty         registers in memory; timers, an fd, a job, an io, state
  *   faulty-virtio  an entropy device

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A plugin's process that is played by the test: it answers as device-host does, with the declaration of tests/plugins/faulty.c, until the
- * request comes at which its script has its turn. No spawner is there, so how it ended is not known.
+ * A plugin's process that is played by the test: it answers as device-host does, with the declaration of
+ * tests/plugins/faulty.c, until the request comes at which its script has its turn. No spawner is there, so how it
+ * ended is not known.
  */
 #ifndef TESTS_UNIT_PROCESS_FAKE_H
 #define TESTS_UNIT_PROCESS_FAKE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For tests of plugins in processes: a home that keeps what devices ask of it, devices made from what a configuration would say, and the
- * programs of the build tree (BP_BUILD).
+ * For tests of plugins in processes: a home that keeps what devices ask of it, devices made from what a configuration
+ * would say, and the programs of the build tree (BP_BUILD).
  */
 #ifndef TESTS_UNIT_PROCESS_FIXTURE_H
 #define TESTS_UNIT_PROCESS_FIXTURE_H

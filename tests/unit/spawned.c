@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the spawner's tests have in the place of device-host. It tells how it finds itself in one message on its control socket, "KEY VALUE\n"
- * a line, once it has written to its other descriptors what they are, and then does as it is told there: "exit N", "signal N", "stop". It
- * ends with 0 when that socket does.
+ * What the spawner's tests have in the place of device-host. It tells how it finds itself in one message on its control
+ * socket, "KEY VALUE\n" a line, once it has written to its other descriptors what they are, and then does as it is told
+ * there: "exit N", "signal N", "stop". It ends with 0 when that socket does.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Declarations as bytes: those of all plugins that have been built go round and lose nothing. The plugins are in BP_BUILD/plugins/.libs and
- * BP_BUILD/tests/plugins.
+ * Declarations as bytes: those of all plugins that have been built go round and lose nothing. The plugins are in
+ * BP_BUILD/plugins/.libs and BP_BUILD/tests/plugins.
  */
 #include "tests/unit/decl_fixture.h"
 

@@ -59,7 +59,8 @@ static void every_cause_with_every_configuration(void **state)
 		}
 }
 
-/* An ending with a status that is not 0 is told at the default level, unless it has been told with its registers, or by whoever failed. */
+/* An ending with a status that is not 0 is told at the default level, unless it has been told with its registers, or by
+ * whoever failed. */
 static void failures_are_told(void **state)
 {
 	const struct endings_config config = { 0 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Plugins in processes of their own, where all goes well: real processes, real plugins, and what the same plugin does in a thread. */
+/* Plugins in processes of their own, where all goes well: real processes, real plugins, and what the same plugin does
+ * in a thread. */
 #include "tests/unit/process_fixture.h"
 
 #include "core/device/device.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device-host under a core that does not do as it should, played by the test: what breaks a rule of wire.h ends the process with a status of
- * its own, and what is wrong only in what it says is an error.
+ * device-host under a core that does not do as it should, played by the test: what breaks a rule of wire.h ends the
+ * process with a status of its own, and what is wrong only in what it says is an error.
  */
 #include "core/base/values_pack.h"
 #include "tests/unit/process_fixture.h"

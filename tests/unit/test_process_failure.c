@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plugins in processes of their own that fail: real processes with tests/plugins/faulty.c, which does where and how it is told. What is waited for in
- * vain has a short deadline, all else a long one. Crashes are by abort(), since sanitizers make an exit of a fault.
+ * Plugins in processes of their own that fail: real processes with tests/plugins/faulty.c, which does where and how it
+ * is told. What is waited for in vain has a short deadline, all else a long one. Crashes are by abort(), since
+ * sanitizers make an exit of a fault.
  */
 #include "tests/unit/process_fixture.h"
 

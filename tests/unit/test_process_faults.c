@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plugins in processes that fail while they come to rest, save, load, go on, are reset or stopped: what the core has asked for fails, once, and so
- * does all that it asks for later; nobody waits longer than the deadline. What fails while a guest runs is in tests/payload. Crashes are by abort(),
- * since sanitizers make an exit of a fault.
+ * Plugins in processes that fail while they come to rest, save, load, go on, are reset or stopped: what the core has
+ * asked for fails, once, and so does all that it asks for later; nobody waits longer than the deadline. What fails
+ * while a guest runs is in tests/payload. Crashes are by abort(), since sanitizers make an exit of a fault.
  */
 #include "tests/unit/process_fixture.h"
 

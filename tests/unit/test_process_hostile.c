@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A plugin's process that does not do as it should, played by the test: each breach of wire.h's rules is found and ends the process, and nothing of it
- * is left. */
+/* A plugin's process that does not do as it should, played by the test: each breach of wire.h's rules is found and ends
+ * the process, and nothing of it is left. */
 #include "tests/unit/process_fake.h"
 
 static void no_metric(uint32_t kind, const char *name, const char *help, uint64_t value, void *arg)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The spawner as the core has it: what a plugin process begins with, and how its end is told. How everything ends: test_spawner_ends.c. */
+/* The spawner as the core has it: what a plugin process begins with, and how its end is told. How everything ends:
+ * test_spawner_ends.c. */
 #include "tests/unit/spawn_fixture.h"
 
 #include <sys/resource.h>

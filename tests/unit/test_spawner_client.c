@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The core's end of the spawner against one that says what it likes. It is a child of this program, made by a program_start() of the
- * test's own, and does what `script` says. Waiting ends early here (--wrap=msg_wait), as some of it is for nothing.
+ * The core's end of the spawner against one that says what it likes. It is a child of this program, made by a
+ * program_start() of the test's own, and does what `script` says. Waiting ends early here (--wrap=msg_wait), as some of
+ * it is for nothing.
  */
 #include "core/base/clock.h"
 #include "core/base/msg.h"

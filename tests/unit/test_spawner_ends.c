@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Fail-stop: whatever of core and spawner dies, in whatever state, all plugin processes die too. Only SIGKILL is used, which nobody can prepare for. */
+/* Fail-stop: whatever of core and spawner dies, in whatever state, all plugin processes die too. Only SIGKILL is used,
+ * which nobody can prepare for. */
 #include "tests/unit/spawn_fixture.h"
 
 enum { PROCESSES = 3 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A virtio device behind vhost-user, from its transport to its plugin, both of which are the test: the subject of vdev_fixture.h with its backend
- * on a thread of its own, a frontend and a struct virtio_device on it. Each side has its own mapping of the guest's memory, as in
- * two processes.
+ * A virtio device behind vhost-user, from its transport to its plugin, both of which are the test: the subject of
+ * vdev_fixture.h with its backend on a thread of its own, a frontend and a struct virtio_device on it. Each side has
+ * its own mapping of the guest's memory, as in two processes.
  */
 #ifndef TESTS_UNIT_VHOST_FIXTURE_H
 #define TESTS_UNIT_VHOST_FIXTURE_H

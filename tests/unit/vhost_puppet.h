@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vhost-user backend on a thread that has no device: it answers as a table says, remembers what it was asked, and plays one trick. For
- * the tests of the frontend.
+ * A vhost-user backend on a thread that has no device: it answers as a table says, remembers what it was asked, and
+ * plays one trick. For the tests of the frontend.
  */
 #ifndef TESTS_UNIT_VHOST_PUPPET_H
 #define TESTS_UNIT_VHOST_PUPPET_H

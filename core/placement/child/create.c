@@ -136,7 +136,8 @@ void host_end(struct host *host)
 {
 	if (host->device) {
 		device_stop(host->device);
-		/* The plugin may still give chains back in destroy, when the memory that they lie in has gone: none of them counts any more. */
+		/* The plugin may still give chains back in destroy, when the memory that they lie in has gone: none of
+		 * them counts any more. */
 		if (host->backend)
 			device_reset(host->device);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device-host: the process that one plugin lives in, as its files share it. It does what the core asks for (wire/wire.h), one request after
- * the other on its main thread, which is also the plugin's [main]; the device's own threads are core/device's. The core is treated as
- * hostile, too: what breaks a rule ends the process.
+ * device-host: the process that one plugin lives in, as its files share it. It does what the core asks for
+ * (wire/wire.h), one request after the other on its main thread, which is also the plugin's [main]; the device's own
+ * threads are core/device's. The core is treated as hostile, too: what breaks a rule ends the process.
  *
  *   life       entered by                    allowed then
  *   begun      exec                          LOAD
@@ -77,7 +77,8 @@ extern const struct device_place host_place;
 
 /* notices.c. Log lines go to the core from here on. */
 void notices_begin(void);
-/* [any] Gets there for sure, if not at once, but for a mark, which is dropped when there is no room. -EINVAL for an event that is not known. */
+/* [any] Gets there for sure, if not at once, but for a mark, which is dropped when there is no room. -EINVAL for an
+ * event that is not known. */
 int notices_event(uint32_t event, uint64_t value);
 void notices_quit(void);
 /* Readable when notices_flush() is to be called, with the control socket writable or after a moment. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device-host: see host.h. Started by the spawner without arguments and with an empty environment; its descriptors are those of enum
- * wire_fd. It ends when the core asks it to, with status 0; at once when the core closes its end; and with EXIT_BREACH when the core breaks a rule.
+ * device-host: see host.h. Started by the spawner without arguments and with an empty environment; its descriptors are
+ * those of enum wire_fd. It ends when the core asks it to, with status 0; at once when the core closes its end; and
+ * with EXIT_BREACH when the core breaks a rule.
  */
 #include "core/placement/child/host.h"
 

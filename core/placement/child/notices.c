@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the process tells the core without being asked. Any thread, also with the device's lock held, so nothing here waits: a line of the log
- * for which the socket has no room is counted and left out, an event is kept until there is room. Of each kind of event one is
- * kept: they are about the end of the guest, and a second one changes nothing.
+ * What the process tells the core without being asked. Any thread, also with the device's lock held, so nothing here
+ * waits: a line of the log for which the socket has no room is counted and left out, an event is kept until there is
+ * room. Of each kind of event one is kept: they are about the end of the guest, and a second one changes nothing.
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where the device finds itself: its claims are asked of the core, within the core's request that they are made for; events are told. */
+/* Where the device finds itself: its claims are asked of the core, within the core's request that they are made for;
+ * events are told. */
 #include "core/placement/child/host.h"
 
 #include "core/base/clock.h"

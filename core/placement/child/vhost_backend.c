@@ -27,8 +27,8 @@ static void notice_needs_reset(void *ctx)
 	vhost_backend_signal_error(ctx);
 }
 
-/* A socket that is full is full of messages that say the same: whoever reads the last of them asks for the config space after this
- * change. A frontend that has closed it does not want to know. */
+/* A socket that is full is full of messages that say the same: whoever reads the last of them asks for the config space
+ * after this change. A frontend that has closed it does not want to know. */
 static void notice_config_changed(void *ctx)
 {
 	struct vhost_backend *backend = ctx;

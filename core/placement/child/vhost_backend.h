@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The backend's side of vhost-user for one device instance of a virtio class (core/device/vdev.h). The frontend is hostile: a message that is not allowed, now or at all, ends the
- * connection. Main thread of the process; the device's own threads do the requests.
+ * The backend's side of vhost-user for one device instance of a virtio class (core/device/vdev.h). The frontend is
+ * hostile: a message that is not allowed, now or at all, ends the connection. Main thread of the process; the device's
+ * own threads do the requests.
  *
- * Order: GET/SET_FEATURES, protocol features, SET_MEM_TABLE, then for each queue NUM, BASE (which has to be 0), ADDR, CALL, ERR, KICK, ENABLE; then SET_STATUS with DRIVER_OK is
- * vdev_activate(), whose failure is the reply (the errno, positive) or, if none was asked for, a signal of the error descriptors. SET_STATUS 0 is vdev_reset(); what was set for
- * queues is forgotten then. Without VHOST_PROTOCOL_STATUS the first ENABLE behind a complete set-up activates, with every queue whose set-up is complete. While it is active only GET_*,
- * SET_CONFIG, SET_STATUS, GET_VRING_BASE and ENABLE are allowed, and ENABLE 1 of queues that it is active with only.
+ * Order: GET/SET_FEATURES, protocol features, SET_MEM_TABLE, then for each queue NUM, BASE (which has to be 0), ADDR,
+ * CALL, ERR, KICK, ENABLE; then SET_STATUS with DRIVER_OK is vdev_activate(), whose failure is the reply (the errno,
+ * positive) or, if none was asked for, a signal of the error descriptors. SET_STATUS 0 is vdev_reset(); what was set
+ * for queues is forgotten then. Without VHOST_PROTOCOL_STATUS the first ENABLE behind a complete set-up activates, with
+ * every queue whose set-up is complete. While it is active only GET_*, SET_CONFIG, SET_STATUS, GET_VRING_BASE and
+ * ENABLE are allowed, and ENABLE 1 of queues that it is active with only.
  *
- * A queue is not stopped by itself: GET_VRING_BASE and ENABLE 0 while it is active end this life as SET_STATUS 0 does, and the base is 0.
+ * A queue is not stopped by itself: GET_VRING_BASE and ENABLE 0 while it is active end this life as SET_STATUS 0 does,
+ * and the base is 0.
  *
  *   message                          allowed when
  *   GET_FEATURES, GET_PROTOCOL_*     always
@@ -31,9 +35,9 @@ struct vhost_backend_spec {
 	struct device *device;  /* borrowed; of a virtio class; outlives the backend */
 	int fd;                 /* borrowed */
 	struct virtio_isr *isr; /* borrowed */
-	struct gmem *
-	    mem; /* borrowed; empty, and the one that the device was made with: SET_MEM_TABLE, once and while the device is inactive, maps what it
-				 * names and fills it. Unmapped by vhost_backend_free() */
+	/* Borrowed; empty, and the one that the device was made with: SET_MEM_TABLE, once and while the device is
+	 * inactive, maps what it names and fills it. Unmapped by vhost_backend_free(). */
+	struct gmem *mem;
 };
 
 /* Before the device starts. -errno with one line. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vhost-user's backend as its two files share it: vhost_backend.c has the connection and the device, vhost_backend_queue.c the queues and
- * the activation. All of it belongs to the main thread, but for what the device's notices read: the error descriptors, which are set
- * before vdev_activate() and closed behind vdev_reset(), and what is atomic.
+ * vhost-user's backend as its two files share it: vhost_backend.c has the connection and the device,
+ * vhost_backend_queue.c the queues and the activation. All of it belongs to the main thread, but for what the device's
+ * notices read: the error descriptors, which are set before vdev_activate() and closed behind vdev_reset(), and what is
+ * atomic.
  */
 #ifndef PLACEMENT_VHOST_BACKEND_IMPL_H
 #define PLACEMENT_VHOST_BACKEND_IMPL_H
@@ -40,8 +41,8 @@ struct vhost_backend {
 };
 
 /*
- * Requests, each of which is allowed by the protocol as such, give 0; above 0, an errno for the acknowledgement; -EPROTO with one line: it is
- * not allowed now, or in this way.
+ * Requests, each of which is allowed by the protocol as such, give 0; above 0, an errno for the acknowledgement;
+ * -EPROTO with one line: it is not allowed now, or in this way.
  */
 
 /* -EPROTO with its line. */

@@ -65,8 +65,8 @@ void vhost_backend_go_inactive(struct vhost_backend *backend)
 		vhost_queue_forget(&backend->queues[i]);
 }
 
-/* Whether both are one eventfd, of which each message brings a descriptor of its own. A kernel that cannot say makes queues that share an
- * interrupt signal it one by one, which is harmless. */
+/* Whether both are one eventfd, of which each message brings a descriptor of its own. A kernel that cannot say makes
+ * queues that share an interrupt signal it one by one, which is harmless. */
 static bool same_file(int a, int b)
 {
 	return fcntl(a, F_DUPFD_QUERY, b) == 1;

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* First all above the numbers that they go to, where none is in another's way; then each to its own, and everything else is closed: the
- * spawner's socket, its pidfds of the others, the pipe's other end. */
+/* First all above the numbers that they go to, where none is in another's way; then each to its own, and everything
+ * else is closed: the spawner's socket, its pidfds of the others, the pipe's other end. */
 static int place_fds(struct child *child)
 {
 	int status = fcntl(child->status_fd, F_DUPFD_CLOEXEC, CHILD_STATUS_FD + 1);
@@ -38,7 +38,8 @@ static int place_fds(struct child *child)
 	return close_range(CHILD_STATUS_FD + 1, UINT_MAX, 0) < 0 ? -errno : 0;
 }
 
-/* The spawner may have ended before it was asked for the signal of its end. Then our parent is another one, and nobody reads the pipe. */
+/* The spawner may have ended before it was asked for the signal of its end. Then our parent is another one, and nobody
+ * reads the pipe. */
 static int follow_parent(struct child *child)
 {
 	struct pollfd pipe = { .fd = child->status_fd };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a new plugin process does between clone and exec, step by step (enum spawn_step). It is a copy of the spawner, which has no other
- * threads, but does system calls only.
+ * What a new plugin process does between clone and exec, step by step (enum spawn_step). It is a copy of the spawner,
+ * which has no other threads, but does system calls only.
  */
 #ifndef PLACEMENT_SPAWN_CHILD_H
 #define PLACEMENT_SPAWN_CHILD_H

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The spawner: the program that makes plugin processes for the core and is their parent (spawn.h). It has one thread, an empty
- * environment, and the descriptors 0 and 1 (/dev/null), 2 (the core's standard error) and SPAWN_FD. The core starts it before it has KVM, guest
- * memory or threads, and trusts it no more than it must: whatever goes wrong here ends the spawner, and with it all processes and the VM.
+ * The spawner: the program that makes plugin processes for the core and is their parent (spawn.h). It has one thread,
+ * an empty environment, and the descriptors 0 and 1 (/dev/null), 2 (the core's standard error) and SPAWN_FD. The core
+ * starts it before it has KVM, guest memory or threads, and trusts it no more than it must: whatever goes wrong here
+ * ends the spawner, and with it all processes and the VM.
  *
- * One loop waits for the socket and for the pidfds of all processes, so that no signal handler and no other thread is needed. An
- * answer that the core does not take is waited for without a limit: nothing else is left to do, and the core's death ends that, too.
+ * One loop waits for the socket and for the pidfds of all processes, so that no signal handler and no other thread is
+ * needed. An answer that the core does not take is waited for without a limit: nothing else is left to do, and the
+ * core's death ends that, too.
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -231,7 +233,8 @@ static int serve(struct spawner *spawner)
 	return r == -EPIPE ? 0 : r;
 }
 
-/* The core may have ended before it was asked for the signal of its end. It made the socket, so that says whose child this should be. */
+/* The core may have ended before it was asked for the signal of its end. It made the socket, so that says whose child
+ * this should be. */
 static int follow_core(void)
 {
 	struct pollfd socket = { .fd = SPAWN_FD, .events = POLLIN };
@@ -253,9 +256,9 @@ static bool has_socket(void)
 	       fcntl(SPAWN_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-/* Of this process and so of all that it makes. Without the C library, which keeps two signals for itself and has them ignored in what
- * posix_spawn() starts, as we were. Those that ask for the end are the core's: a service manager may send them to all processes of the
- * service, and the guest is still to power off in an orderly way then. */
+/* Of this process and so of all that it makes. Without the C library, which keeps two signals for itself and has them
+ * ignored in what posix_spawn() starts, as we were. Those that ask for the end are the core's: a service manager may
+ * send them to all processes of the service, and the guest is still to power off in an orderly way then. */
 static int set_signals(void)
 {
 	const uint64_t by_default[8] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, no flags */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the core and the spawner say to each other, on a SOCK_SEQPACKET that is the spawner's descriptor 3. Fixed messages, each side's of one
- * length. The spawner (main.c) is single-threaded, has an empty environment, and is the parent of every plugin process.
+ * What the core and the spawner say to each other, on a SOCK_SEQPACKET that is the spawner's descriptor 3. Fixed
+ * messages, each side's of one length. The spawner (main.c) is single-threaded, has an empty environment, and is the
+ * parent of every plugin process.
  *
  *   core                                                         spawner
  *   -                                                            READY, once, before anything else
@@ -11,8 +12,9 @@
  *   closes its end, or dies                                      kills all of them, waits for them, exits with 0
  *   anything else                                                the same, but exits with 1
  *
- * Fail-stop: the spawner has PDEATHSIG SIGKILL to the core's main thread, and each plugin process to the spawner; each looks after
- * setting it whether the parent is still the one it was started by, by its socket (a plugin process: by a pipe) and by getppid().
+ * Fail-stop: the spawner has PDEATHSIG SIGKILL to the core's main thread, and each plugin process to the spawner; each
+ * looks after setting it whether the parent is still the one it was started by, by its socket (a plugin process: by a
+ * pipe) and by getppid().
  */
 #ifndef PLACEMENT_SPAWN_H
 #define PLACEMENT_SPAWN_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vhost-user messages, as the protocol's specification (QEMU's docs/interop/vhost-user) has them: header and payloads, little endian, on a
- * SOCK_STREAM; and the table of what is allowed, which both sides use. Addresses of queues in messages are guest physical addresses, since the table of memory
- * regions names those as user addresses, too: no pointer leaves a process.
+ * vhost-user messages, as the protocol's specification (QEMU's docs/interop/vhost-user) has them: header and payloads,
+ * little endian, on a SOCK_STREAM; and the table of what is allowed, which both sides use. Addresses of queues in
+ * messages are guest physical addresses, since the table of memory regions names those as user addresses, too: no
+ * pointer leaves a process.
  */
 #ifndef PLACEMENT_VHOST_H
 #define PLACEMENT_VHOST_H
@@ -24,7 +25,8 @@
 #define VHOST_F_PROTOCOL_FEATURES (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1         (UINT64_C(1) << 32)
 
-/* Of the device status (VIRTIO 1.2, 2.1), which SET_STATUS has: what a driver has set that is ready, the bit that matters of these, and the device's own. */
+/* Of the device status (VIRTIO 1.2, 2.1), which SET_STATUS has: what a driver has set that is ready, the bit that
+ * matters of these, and the device's own. */
 #define VHOST_STATUS_READY        0x0fu
 #define VHOST_STATUS_DRIVER_OK    0x04u
 #define VHOST_STATUS_NEEDS_RESET  0x40u
@@ -120,19 +122,21 @@ struct vhost_message {
 };
 
 /*
- * Takes one message, waiting until `deadline_ns`. Everything that the table does not allow is -EPROTO, its descriptors closed: version and flags, requests
- * that are not known, lengths, counts within payloads, numbers of descriptors (a vring descriptor message has one, or VHOST_VRING_NO_FD and none), bits
- * that are not defined. `reply`: a reply is expected, else a request; it is for the caller to see that it is of the right one. The reply
- * to a request that has none of its own is the acknowledgement, a u64. A reply to GET_CONFIG may be without a payload, which is a refusal and has config.bytes 0.
- * The rest of *ret is zero. -ECONNRESET if the other side has gone, -ETIMEDOUT, another -errno. After an error nothing is left to close, and the
- * socket is of no use any more.
+ * Takes one message, waiting until `deadline_ns`. Everything that the table does not allow is -EPROTO, its descriptors
+ * closed: version and flags, requests that are not known, lengths, counts within payloads, numbers of descriptors (a
+ * vring descriptor message has one, or VHOST_VRING_NO_FD and none), bits that are not defined. `reply`: a reply is
+ * expected, else a request; it is for the caller to see that it is of the right one. The reply to a request that has
+ * none of its own is the acknowledgement, a u64. A reply to GET_CONFIG may be without a payload, which is a refusal and
+ * has config.bytes 0. The rest of *ret is zero. -ECONNRESET if the other side has gone, -ETIMEDOUT, another -errno.
+ * After an error nothing is left to close, and the socket is of no use any more.
  */
 int vhost_receive(int fd, bool reply, struct vhost_message *ret, uint64_t deadline_ns);
 
 /* Sends one; flags get the version, and bytes are set from the request, its counts, and VHOST_FLAG_REPLY. -errno of msg_send(). */
 int vhost_send(int fd, struct vhost_message *message, uint64_t deadline_ns);
 
-/* Whether `head` is one that the backend may send on the socket of VHOST_SET_BACKEND_REQ_FD. They have neither payload nor descriptors. */
+/* Whether `head` is one that the backend may send on the socket of VHOST_SET_BACKEND_REQ_FD. They have neither payload
+ * nor descriptors. */
 bool vhost_backend_request_ok(const struct vhost_head *head);
 
 #endif

@@ -183,8 +183,8 @@ static bool belongings_fit(const struct wire *wire, const struct wire_head *head
 	       (kind->blob || !head->blob_bytes) && (kind->fds || !head->fd_count);
 }
 
-/* One message of `bytes`, whose descriptors are taken out of `fds` if they have been put aside. 1 if it is the caller's, 0 if it has been put aside,
- * -errno. */
+/* One message of `bytes`, whose descriptors are taken out of `fds` if they have been put aside. 1 if it is the
+ * caller's, 0 if it has been put aside, -errno. */
 static int take_message(struct wire *wire, const struct wire_message *message, size_t bytes, struct msg_fds *fds)
 {
 	const struct wire_head *head = &message->head;

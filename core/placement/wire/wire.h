@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the core and a plugin's process (device-host) say to each other, but for the data path of virtio devices, which is vhost-user (vhost.h).
- * Both are of the same build: there is one version, which is checked. Each side treats the other as hostile.
+ * What the core and a plugin's process (device-host) say to each other, but for the data path of virtio devices, which
+ * is vhost-user (vhost.h). Both are of the same build: there is one version, which is checked. Each side treats the
+ * other as hostile.
  *
- * Two SOCK_SEQPACKET sockets. `control` carries requests of the core, one at a time, each of which gets one reply with the same op and
- * sequence; only a PING may be under way beside another. Before its reply to CREATE, START, STOP or END the process may ask in turn, for
- * WIRE_CLAIM and WIRE_RELEASE, and waits for the answer. Notices come from any of its threads at any time and get no reply; EVENT and QUIT not
- * before CREATE. `access` carries register accesses (struct wire_access), of raw devices only.
+ * Two SOCK_SEQPACKET sockets. `control` carries requests of the core, one at a time, each of which gets one reply with
+ * the same op and sequence; only a PING may be under way beside another. Before its reply to CREATE, START, STOP or END
+ * the process may ask in turn, for WIRE_CLAIM and WIRE_RELEASE, and waits for the answer. Notices come from any of its
+ * threads at any time and get no reply; EVENT and QUIT not before CREATE. `access` carries register accesses (struct
+ * wire_access), of raw devices only.
  *
- * What is longer than a message goes before it, in pieces: WIRE_BLOB messages, of at most WIRE_BLOB_MAX bytes in all, and WIRE_FDS messages, of at most
- * WIRE_FDS_MAX descriptors in all, belong to the next request or reply that follows in the same direction, whose head says how many there
- * were, and which has to be one that the table gives them to. All but the last WIRE_BLOB are full (WIRE_PIECE_MAX), all but the last WIRE_FDS
- * have MSG_FDS_MAX, so that their number is bounded, too. Notices may lie in between. A reply that is an error has neither.
+ * What is longer than a message goes before it, in pieces: WIRE_BLOB messages, of at most WIRE_BLOB_MAX bytes in all,
+ * and WIRE_FDS messages, of at most WIRE_FDS_MAX descriptors in all, belong to the next request or reply that follows
+ * in the same direction, whose head says how many there were, and which has to be one that the table gives them to. All
+ * but the last WIRE_BLOB are full (WIRE_PIECE_MAX), all but the last WIRE_FDS have MSG_FDS_MAX, so that their number is
+ * bounded, too. Notices may lie in between. A reply that is an error has neither.
  *
  *   op          request              blob    fds                          reply, its blob          when
  *   LOAD        wire_load            -       -                            -, declaration           first
@@ -23,12 +26,14 @@
  *   SAVE        -                    -       -                            -, state                 QUIESCE == 0
  *   RESTORE     -                    state   -                            -                        QUIESCE == 0
  *   METRICS     -                    -       -                            -, metrics               CREATE == 0
- *   PING        -                    -       -                            -                        CREATE == 0; the reply comes when the device's lock was free
+ *   PING        -                    -       -                            -                        CREATE == 0, see below
  *   STOP        -                    -       -                            -                        START == 0
  *   END         -                    -       -                            -, then it exits with 0  any
- *   RESIZED     -                    -       -                            -                        START == 0; the user's terminal has another size
- *   SETTLE      -                    -       -                            -                        START == 0; accesses that were made before have been done, and
- *                                                                                                 what the device told because of them comes before the reply
+ *   RESIZED     -                    -       -                            -                        START == 0, see below
+ *   SETTLE      -                    -       -                            -                        START == 0, see below
+ *
+ * The reply to a PING comes when the device's lock was free. RESIZED: the user's terminal has another size. SETTLE:
+ * accesses that were made before have been done, and what the device told because of them comes before the reply.
  * A request out of turn is -EPROTO, and the end of the process.
  */
 #ifndef PLACEMENT_WIRE_H
@@ -53,7 +58,8 @@
 #define WIRE_METRICS_BYTES \
 	((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
 
-/* Descriptors that the process finds at these numbers when it is exec'd. 0 and 1 are /dev/null, 2 is the pipe that the core logs from. */
+/* Descriptors that the process finds at these numbers when it is exec'd. 0 and 1 are /dev/null, 2 is the pipe that the
+ * core logs from. */
 enum wire_fd {
 	WIRE_FD_CONTROL = 3,
 	WIRE_FD_ACCESS = 4, /* SOCK_SEQPACKET: raw devices */
@@ -108,8 +114,8 @@ struct wire_load {
 	uint64_t start_ns; /* the core's clock_start_ns() */
 };
 
-/* The fds: the page with the interrupt status (virtio) or none; one eventfd for each interrupt (raw); one for each region of memory; those of
- * the values. */
+/* The fds: the page with the interrupt status (virtio) or none; one eventfd for each interrupt (raw); one for each
+ * region of memory; those of the values. */
 struct wire_create {
 	char id[WIRE_ID_MAX];
 	char class_name[WIRE_ID_MAX];
@@ -163,8 +169,8 @@ struct wire_piece {
 	uint8_t data[WIRE_PIECE_MAX];
 };
 
-/* One message of the `access` socket, both ways. A write is posted: there is no answer. A read's has the same sequence; value is all-ones unless
- * result is 0. */
+/* One message of the `access` socket, both ways. A write is posted: there is no answer. A read's has the same sequence;
+ * value is all-ones unless result is 0. */
 struct wire_access {
 	uint64_t sequence;
 	uint32_t op; /* enum wire_access_op */
@@ -178,8 +184,9 @@ static_assert(sizeof(struct wire_access) == 40, "wire");
 
 enum wire_access_op { WIRE_ACCESS_READ = 1, WIRE_ACCESS_WRITE, WIRE_ACCESS_VALUE };
 
-/* How many bytes the body of `op` has (with WIRE_REPLY: of its successful reply); -EPROTO for an op that is not known. The only table of lengths;
- * for WIRE_BLOB it is the head of struct wire_piece, which is followed by as many bytes as it says. */
+/* How many bytes the body of `op` has (with WIRE_REPLY: of its successful reply); -EPROTO for an op that is not known.
+ * The only table of lengths; for WIRE_BLOB it is the head of struct wire_piece, which is followed by as many bytes as
+ * it says. */
 int wire_body_bytes(uint32_t op);
 
 /* A message as it was received: checked for version, op and length. */
@@ -201,8 +208,8 @@ struct wire_message {
 	union wire_body body;
 };
 
-/* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One thread receives, one
- * sends; notices, which have neither blob nor fds, may be sent by any. */
+/* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One
+ * thread receives, one sends; notices, which have neither blob nor fds, may be sent by any. */
 struct wire {
 	int fd;           /* borrowed */
 	bool refuses_fds; /* set at first: the other side has none to send, and may not make us hold any */
@@ -213,22 +220,23 @@ struct wire {
 	int fds[WIRE_FDS_MAX]; /* owned */
 };
 
-/* Takes a message, without waiting; a WIRE_BLOB or WIRE_FDS is put aside, and the next is looked at. 1 if there is one, whose blob and fds are in
- * *wire until wire_next(); those of a notice are none, and what has gathered for another message stays. 0 if the other side has gone; -EAGAIN;
- * -EPROTO for anything that breaks the rules above, or -ENOMEM, -EMFILE and the like, after which the socket is of no use. Strings in bodies end
- * with NUL. *ret is undefined unless 1 is returned. */
+/* Takes a message, without waiting; a WIRE_BLOB or WIRE_FDS is put aside, and the next is looked at. 1 if there is one,
+ * whose blob and fds are in *wire until wire_next(); those of a notice are none, and what has gathered for another
+ * message stays. 0 if the other side has gone; -EAGAIN; -EPROTO for anything that breaks the rules above, or -ENOMEM,
+ * -EMFILE and the like, after which the socket is of no use. Strings in bodies end with NUL. *ret is undefined unless 1
+ * is returned. */
 int wire_receive(struct wire *wire, struct wire_message *ret);
-/* Forgets the blob and closes the fds that are left of the message that was received, those that are -1 having been taken. Allowed at any
- * time; the next wire_receive() does it, too. */
+/* Forgets the blob and closes the fds that are left of the message that was received, those that are -1 having been
+ * taken. Allowed at any time; the next wire_receive() does it, too. */
 void wire_next(struct wire *wire);
 /* The end of a struct wire: forgets also what has gathered for a message that has not come. */
 void wire_end(struct wire *wire);
 /* The blob of the message that was received, which the caller then owns; NULL if there was none. */
 uint8_t *wire_take_blob(struct wire *wire, size_t *ret_bytes);
 
-/* Sends a message with what belongs to it (borrowed): `blob` of head->blob_bytes, `fds` of head->fd_count. head->version is not looked at. `body` has
- * wire_body_bytes(op), or is a struct wire_text if result < 0. -errno of msg_send(); if there is a blob or there are fds, the socket is of no
- * use then. */
+/* Sends a message with what belongs to it (borrowed): `blob` of head->blob_bytes, `fds` of head->fd_count.
+ * head->version is not looked at. `body` has wire_body_bytes(op), or is a struct wire_text if result < 0. -errno of
+ * msg_send(); if there is a blob or there are fds, the socket is of no use then. */
 int wire_send(struct wire *wire, const struct wire_head *head, const void *body, const void *blob, const int *fds,
 	      uint64_t deadline_ns);
 
