@@ -51,9 +51,9 @@ int fd_memfd_huge(const char *name, uint64_t bytes);
 
 /* An eventfd, non-blocking and close-on-exec. The fd, or -errno. */
 int fd_event(void);
-/* Adds 1; wakes whoever waits. Never blocks. */
+/* Adds 1; wakes whoever waits. Never blocks, unless another process has the same eventfd and means it to. */
 void fd_event_signal(int fd);
-/* Takes what has been added; 0 if nothing. */
+/* Takes what has been added; 0 if nothing. Never blocks, whatever a process that has the same eventfd does to it. */
 uint64_t fd_event_clear(int fd);
 
 #endif

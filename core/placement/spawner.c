@@ -63,7 +63,9 @@ static int read_answer(struct spawner *spawner, struct spawn_answer *ret, struct
 		return 1;
 	if (got > 0)
 		msg_fds_close(ret_fds);
-	return break_off(spawner);
+	break_off(spawner);
+	/* The descriptor that came is lost, and with it the process; but that is not the spawner's fault. */
+	return got == -EMFILE ? -EMFILE : -ECONNRESET;
 }
 
 /* Only one that runs can end, so there is always room for it. */
@@ -150,6 +152,8 @@ int spawner_start(struct spawner *spawner, uint64_t token, const int fds[static 
 	if (r < 0)
 		return err_sys(err, r, "cannot ask the spawner");
 	r = wait_answer(spawner, deadline_ns, &answer, &got);
+	if (r == -EMFILE)
+		return err_sys(err, r, "cannot start a plugin's process");
 	if (r < 0)
 		return err_set(err, r, "the spawner has gone or does not answer");
 	r = take_started(spawner, token, &answer, &got, ret_pid, ret_pidfd, err);

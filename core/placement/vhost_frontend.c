@@ -2,6 +2,7 @@
 /* vhost-user's frontend: negotiation, minding, its end; see vhost_frontend.h and, for locks, vhost_frontend_impl.h. [main] */
 #include "core/placement/vhost_frontend_impl.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 
 #include <errno.h>
@@ -275,6 +276,27 @@ static int acknowledge(struct vhost_frontend *frontend)
 	return frontend_fail(frontend, -EPROTO, "vhost-user: the backend does not take what it asked for");
 }
 
+/* Asks for the config space, which the backend says has changed. It answers when it likes, within the deadline, while the main thread waits:
+ * so all that it may take of that is one deadline, and then an eighth of the time. */
+static int mind_change(struct vhost_frontend *frontend)
+{
+	uint64_t begin_ns, earned_ns;
+	int r = exchange_begin(frontend);
+
+	if (r < 0)
+		return r;
+	begin_ns = clock_now_ns();
+	earned_ns = (begin_ns - frontend->changed_ns) / 8;
+	r = exchange_refresh(frontend, NULL);
+	exchange_end(frontend);
+	frontend->spent_ns -= earned_ns < frontend->spent_ns ? earned_ns : frontend->spent_ns;
+	frontend->spent_ns += clock_now_ns() - begin_ns;
+	frontend->changed_ns = begin_ns;
+	if (r == 0 && frontend->spent_ns > frontend->spec.deadline_ns)
+		r = frontend_fail(frontend, -EPROTO, "vhost-user: its config space changes all the time");
+	return r;
+}
+
 static void mind_requests(struct vhost_frontend *frontend)
 {
 	unsigned int requests = 0, replies = 0;
@@ -287,12 +309,8 @@ static void mind_requests(struct vhost_frontend *frontend)
 	}
 	if (r < 0 || !requests)
 		return;
-	if (frontend->config_bytes) {
-		if (exchange_begin(frontend) < 0)
-			return;
-		r = exchange_refresh(frontend, NULL);
-		exchange_end(frontend);
-	}
+	if (frontend->config_bytes)
+		r = mind_change(frontend);
 	while (r >= 0 && replies--)
 		r = acknowledge(frontend);
 }

@@ -53,7 +53,8 @@ struct vhost_frontend {
 	/* [main] */
 	int ask_fd; /* of the backend's own requests; -1: none */
 	uint8_t ask_bytes[sizeof(struct vhost_head)];
-	size_t ask_count; /* bytes of the next of them that are there */
+	size_t ask_count;              /* bytes of the next of them that are there */
+	uint64_t spent_ns, changed_ns; /* waiting for it because it asked, less what it has earned until then */
 };
 
 /* ---- vhost_frontend_exchange.c ---- */

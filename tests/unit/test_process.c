@@ -6,6 +6,8 @@
 #include "core/device/device.h"
 #include "tests/payload/beside.h"
 
+#include <sys/resource.h>
+
 static const char *const plugins[] = { "boot-timer", "i8042",          "pvpanic",    "rtc",
 				       "serial",     "virtio-console", "virtio-blk", "virtio-rng" };
 
@@ -485,9 +487,27 @@ static void the_end_of_the_spawner_is_told(void **state)
 	}
 }
 
+static void the_core_may_have_as_many_descriptors_as_it_can(void **state)
+{
+	struct rlimit limit, low;
+	struct processes *set;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = (struct rlimit){ .rlim_cur = 64, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	must(processes_new(&set, &err), &err);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(low.rlim_cur, limit.rlim_max);
+	processes_free(set);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_core_may_have_as_many_descriptors_as_it_can),
 		RIG_TEST(a_declaration_is_what_a_thread_would_find),
 		RIG_TEST(a_file_that_is_no_plugin_is_refused_before_it_is_loaded),
 		RIG_TEST(what_cannot_be_loaded_says_so),

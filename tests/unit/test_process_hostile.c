@@ -540,6 +540,21 @@ static void a_flood_of_notices_ends_with_the_deadline(void **state)
 	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
 }
 
+/* There is always something to be read. */
+static void a_flood_of_standard_error_ends_with_the_deadline(void **state)
+{
+	struct fake *fake = *state;
+	FD_AUTO int endless = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	fake_run(fake, WIRE_RESET, silent);
+	assert_true(dup3(endless, fake->rig.process->stderr_fd, O_CLOEXEC) >= 0);
+	fake->rig.process->request_ns = IMPATIENT_NS;
+	alarm(PATIENCE_S);
+	fake->rig.placed.ops->reset(fake->rig.placed.ctx);
+	alarm(0);
+	assert_int_equal(fake->rig.process->failure.cause, FAILURE_HANG);
+}
+
 /* ---- what it says ---- */
 
 static bool speaks(struct fake *fake, const struct wire_message *message)
@@ -727,6 +742,7 @@ int main(void)
 		FAKE_TEST(a_range_beyond_those_declared_is_fine),
 		FAKE_TEST(silence_ends_with_the_deadline),
 		FAKE_TEST(a_flood_of_notices_ends_with_the_deadline),
+		FAKE_TEST(a_flood_of_standard_error_ends_with_the_deadline),
 		FAKE_TEST(each_line_bears_its_name),
 		FAKE_TEST(standard_error_is_logged_line_by_line),
 		FAKE_TEST(standard_error_has_a_budget),

@@ -265,6 +265,26 @@ static void free_ends_all_processes(void **state)
 	spawner_free(NULL);
 }
 
+static void too_few_descriptors_are_told(void **state)
+{
+	struct spawner *spawner = spawner_make();
+	int ours[SPAWN_FDS], theirs[SPAWN_FDS], pid, pidfd = -1;
+	struct rlimit before, few;
+	struct err err = ERR_NONE;
+
+	(void)state;
+	hosted_pairs(ours, theirs);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(spawner_start(spawner, 1, theirs, &pid, &pidfd, &err), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_non_null(strstr(err.text, "Too many open files"));
+	close_fds(ours);
+	close_fds(theirs);
+	spawner_free(spawner);
+}
+
 static void missing_spawner_is_told(void **state)
 {
 	char path[PATH_MAX], aside[PATH_MAX];
@@ -294,6 +314,7 @@ int main(void)
 		cmocka_unit_test(failed_exec_is_told_and_does_no_harm),
 		cmocka_unit_test(hundred_processes_leave_nothing),
 		cmocka_unit_test(free_ends_all_processes),
+		cmocka_unit_test(too_few_descriptors_are_told),
 		cmocka_unit_test(missing_spawner_is_told),
 	};
 

@@ -29,6 +29,23 @@ static void a_flood_of_changes_costs_one_exchange_a_turn(void **state)
 	assert_true(turns < 100);
 }
 
+/* Each answer comes in time, and the next question is there before: the main thread would do nothing else. */
+static void changes_without_end_end_it(void **state)
+{
+	struct stage *stage = *state;
+
+	stage->link->spec.deadline_ns = 20 * NS_PER_MS;
+	connect_well(stage);
+	for (size_t turns = 0; turns < 1000000 && !stage->link->failures; turns++) {
+		ask(stage, VHOST_BACKEND_CONFIG_CHANGE, VHOST_FLAG_VERSION, 0);
+		vhost_frontend_mind(stage->link->frontend);
+		pthread_mutex_lock(&stage->puppet.lock);
+		stage->puppet.count = 0;
+		pthread_mutex_unlock(&stage->puppet.lock);
+	}
+	assert_failed(stage, GARBAGE);
+}
+
 static void a_change_to_the_same_is_no_news(void **state)
 {
 	struct stage *stage = *state;
@@ -186,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STAGE_TEST(a_flood_of_changes_costs_one_exchange_a_turn),
+		STAGE_TEST(changes_without_end_end_it),
 		STAGE_TEST(a_change_to_the_same_is_no_news),
 		STAGE_TEST(what_it_asks_is_acknowledged_if_it_wants),
 		STAGE_TEST(requests_of_its_own_that_are_none_end_it),
