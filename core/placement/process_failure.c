@@ -68,6 +68,15 @@ static bool has_exited(const struct process *process)
 	return poll(&fd, 1, 0) == 1;
 }
 
+/* Until when it is to be known how a process ended that has gone at `since_ns`. Without the spawner's word a crash would be told as an exit. */
+static uint64_t known_by(const struct process *process, uint64_t since_ns)
+{
+	const struct processes *set = process->set;
+	bool is_coming = set->spawner && !set->spawner_gone && has_exited(process);
+
+	return since_ns + (is_coming ? PROCESS_WORD_NS : PROCESS_GRACE_NS);
+}
+
 /* Nobody has told how it ended, and it is late. */
 static void give_up(struct process *process)
 {
@@ -87,14 +96,14 @@ static void give_up(struct process *process)
 
 void process_find_out(struct process *process)
 {
-	uint64_t deadline_ns = clock_now_ns() + PROCESS_GRACE_NS;
+	const uint64_t since_ns = clock_now_ns();
 	struct processes *set = process->set;
 
 	for (;;) {
 		struct pollfd fd = { .fd = process->pidfd, .events = POLLIN };
 
 		processes_hear(set);
-		if (process->has_ended || clock_now_ns() >= deadline_ns)
+		if (process->has_ended || clock_now_ns() >= known_by(process, since_ns))
 			break;
 		/* First it ends, then the spawner tells. */
 		if (has_exited(process)) {
@@ -196,7 +205,7 @@ void process_tell(struct process *process)
 
 uint64_t process_settle(struct process *process, uint64_t now_ns)
 {
-	uint64_t late_ns = process->failure.since_ns + PROCESS_GRACE_NS;
+	uint64_t late_ns;
 
 	if (process->settled)
 		return 0;
@@ -205,6 +214,7 @@ uint64_t process_settle(struct process *process, uint64_t now_ns)
 		process_listen(process);
 	process_read_stderr(process);
 	resolve(process);
+	late_ns = known_by(process, process->failure.since_ns);
 	if (process->failure.cause == PROCESS_GONE && now_ns < late_ns)
 		return late_ns;
 	give_up(process);

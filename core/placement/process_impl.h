@@ -21,8 +21,9 @@
 /* How many messages, and bytes of its standard error, are looked at before others have their turn. */
 #define PROCESS_TURN_MESSAGES 64
 #define PROCESS_TURN_BYTES    16384
-/* How long the end of a process that has closed its socket, and word of it, may take. */
+/* How long the end of a process that has closed its socket may take; and how long the word of a spawner that is there, on a busy host. */
 #define PROCESS_GRACE_NS      NS_PER_S
+#define PROCESS_WORD_NS       (10 * NS_PER_S)
 #define PROCESS_LINE_MAX      512
 
 /* Beside enum failure_cause: it has closed its socket, and the spawner has not told yet why. */
@@ -201,7 +202,7 @@ static inline bool process_failed(const struct process *process)
 {
 	return atomic_load_explicit(&process->failed, memory_order_acquire);
 }
-/* Waits, no longer than PROCESS_GRACE_NS, until it is known how a process that has gone has ended. */
+/* Waits, no longer than PROCESS_WORD_NS, until it is known how a process that has gone has ended. */
 void process_find_out(struct process *process);
 /* "plugin \"x\": its process was killed by SIGSEGV while it was loaded"; finds out first. Returns -errno that fits. */
 int process_sentence(struct process *process, struct err *err);
