@@ -10,7 +10,7 @@
  * descriptor open.
  *
  * Linked in: core/placement/wire core/placement/child/memory.c core/placement/child/vhost_backend.c
- * core/placement/child/vhost_backend_queue.c
+ * Linked in: core/placement/child/vhost_backend_queue.c
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"

@@ -12,7 +12,7 @@
  * one line, and no descriptor stays open.
  *
  * Linked in: core/placement/wire core/placement/vhost_frontend.c core/placement/vhost_frontend_exchange.c
- * core/placement/vhost_frontend_ops.c
+ * Linked in: core/placement/vhost_frontend_ops.c
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"
