@@ -50,7 +50,7 @@ int process_adopt(struct processes *set, const struct process_spec *spec, uint64
 		.request_ns = spec->request_ns,
 		.on_failure = spec->on_failure,
 		.pidfd = ends->pidfd,
-		.control = { .fd = ends->control_fd, .refuses_fds = true },
+		.control = { .fd = ends->control_fd, .refuses_blobs = true, .refuses_fds = true },
 		.access_fd = ends->access_fd,
 		.vhost_fd = ends->vhost_fd,
 		.stderr_fd = ends->stderr_fd,

@@ -180,6 +180,12 @@ static int exchange(struct process *process, const struct process_request *reque
 	return wait_reply(process, head.sequence, deadline_ns, ret);
 }
 
+/* Whether the reply has one. Pieces of any other would only fill our memory. */
+static bool has_blob(uint32_t op)
+{
+	return op == WIRE_LOAD || op == WIRE_SAVE || op == WIRE_METRICS;
+}
+
 int process_ask(struct process *process, const struct process_request *request, struct wire_message *ret,
 		struct err *err)
 {
@@ -187,7 +193,9 @@ int process_ask(struct process *process, const struct process_request *request, 
 
 	if (!process_failed(process)) {
 		process->asked = request->op;
+		process->control.refuses_blobs = !has_blob(request->op);
 		r = exchange(process, request, ret);
+		process->control.refuses_blobs = true;
 		process->asked = 0;
 	}
 	if (r < 0) {

@@ -154,6 +154,8 @@ BREACH(a_blob_of_another_length, WIRE_METRICS, {
 	send_head(fake, head, 0);
 })
 BREACH(a_blob_without_end, WIRE_METRICS, for (;;) send_piece(fake, WIRE_PIECE_MAX))
+/* Nothing of it is kept, not even one. */
+BREACH(a_piece_that_nobody_asked_for, WIRE_RESET, send_piece(fake, WIRE_PIECE_MAX))
 BREACH(descriptors, WIRE_RESET, send_fds(fake, WIRE_FDS, 8))
 BREACH(more_descriptors_than_a_message_has, WIRE_RESET, send_fds(fake, WIRE_FDS, 64))
 BREACH(descriptors_with_a_notice, WIRE_RESET, send_fds(fake, WIRE_QUIT, 1))
@@ -701,6 +703,7 @@ int main(void)
 		FAKE_TEST(a_blob_that_does_not_belong_there),
 		FAKE_TEST(a_blob_of_another_length),
 		FAKE_TEST(a_blob_without_end),
+		FAKE_TEST(a_piece_that_nobody_asked_for),
 		FAKE_TEST(descriptors),
 		FAKE_TEST(more_descriptors_than_a_message_has),
 		FAKE_TEST(descriptors_with_a_notice),

@@ -96,7 +96,7 @@ void wire_end(struct wire *wire)
 	for (size_t i = 0; i < wire->fd_count; i++)
 		fd_close(wire->fds[i]);
 	free(wire->blob);
-	*wire = (struct wire){ .fd = wire->fd, .refuses_fds = wire->refuses_fds };
+	*wire = (struct wire){ .fd = wire->fd, .refuses_blobs = wire->refuses_blobs, .refuses_fds = wire->refuses_fds };
 }
 
 void wire_next(struct wire *wire)
@@ -140,8 +140,9 @@ static int gather_blob(struct wire *wire, const struct wire_message *message, si
 {
 	uint32_t bytes = message->body.piece.bytes;
 
-	if (!bytes || bytes > WIRE_PIECE_MAX || body_bytes != offsetof(struct wire_piece, data) + bytes ||
-	    wire->blob_bytes % WIRE_PIECE_MAX || bytes > WIRE_BLOB_MAX - wire->blob_bytes)
+	if (wire->refuses_blobs || !bytes || bytes > WIRE_PIECE_MAX ||
+	    body_bytes != offsetof(struct wire_piece, data) + bytes || wire->blob_bytes % WIRE_PIECE_MAX ||
+	    bytes > WIRE_BLOB_MAX - wire->blob_bytes)
 		return -EPROTO;
 	if (wire->blob_bytes + bytes > wire->blob_cap) {
 		size_t cap = wire->blob_cap ? wire->blob_cap * 2 : WIRE_PIECE_MAX;

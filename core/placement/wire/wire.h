@@ -211,10 +211,11 @@ struct wire_message {
 /* One end of a `control` socket, with what has gathered for the next message. All zero but for `fd` at first. One
  * thread receives, one sends; notices, which have neither blob nor fds, may be sent by any. */
 struct wire {
-	int fd;           /* borrowed */
-	bool refuses_fds; /* set at first: the other side has none to send, and may not make us hold any */
-	bool delivered;   /* the blob and fds are those of the message that was received last */
-	uint8_t *blob;    /* owned */
+	int fd;             /* borrowed */
+	bool refuses_blobs; /* no message that has one is due: a piece is a breach. Set before receiving */
+	bool refuses_fds;   /* set at first: the other side has none to send, and may not make us hold any */
+	bool delivered;     /* the blob and fds are those of the message that was received last */
+	uint8_t *blob;      /* owned */
 	size_t blob_bytes, blob_cap;
 	size_t fd_count;
 	int fds[WIRE_FDS_MAX]; /* owned */
