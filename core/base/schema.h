@@ -33,6 +33,7 @@ struct param {
 	struct schema *group; /* GROUP: its table, else NULL */
 	char *help;
 	char *readonly_param; /* FILE with BP_P_WRITE: a BOOL of the same table, or NULL */
+	char *pairs_param;    /* NETWORK: a UINT of the same table, or NULL */
 };
 
 struct schema {

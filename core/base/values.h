@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Checked values: what a configuration says for one schema. Made by core/config, completed by core/placement (which opens
- * FILE and STREAM parameters), read by core/device on behalf of the plugin. Main thread.
+ * FILE, STREAM, SOCKET and NETWORK parameters), read by core/device on behalf of the plugin. Main thread.
  */
 #ifndef BASE_VALUES_H
 #define BASE_VALUES_H
 
 #include "core/base/schema.h"
+
+#include <backplane/network.h>
 
 /* Where something stands in the configuration, for messages. */
 struct place {
@@ -21,13 +23,22 @@ enum stream_kind {
 	STREAM_LISTENER, /* fd is a listening socket, whose clients come and go; fd_out is -1 */
 };
 
+/* What a NETWORK is once it is opened; as struct bp_network. */
+struct network {
+	uint32_t kind;  /* BP_NETWORK_TAP ... */
+	uint32_t flags; /* BP_NETWORK_CONNECTS */
+	uint32_t fd_count;
+	int fds[BP_NETWORK_FDS_MAX]; /* owned */
+};
+
 struct value {
 	/* UINT SIZE DURATION ADDRESS BOOL MAC; CHOICE: its index. INT: as two's complement. */
 	uint64_t number;
-	char *text;              /* STRING CHOICE FILE STREAM, else NULL; owned */
-	int fd;                  /* FILE: once opened; STREAM: see its kind. -1 otherwise; owned */
+	char *text;              /* STRING CHOICE FILE STREAM SOCKET NETWORK, else NULL; owned */
+	int fd;                  /* FILE, SOCKET that listens: once opened; STREAM: see its kind. -1 otherwise; owned */
 	int fd_out;              /* STREAM: likewise; -1 otherwise; owned */
 	enum stream_kind stream; /* STREAM: once opened */
+	struct network *network; /* NETWORK: once opened, else NULL; owned */
 	struct values *group;    /* GROUP; owned */
 	struct place place;      /* of a default: its group's */
 };

@@ -8,7 +8,7 @@
  *   running   device_start         device_access, device_reset, device_quiesce, device_stop
  *   quiet     device_quiesce       device_save, device_load, device_reset, device_resume, device_stop
  *   stopped   device_stop          device_free
- * device_access, _reset, _metrics_each, _wait_free: any thread. All others: main thread.
+ * device_access, _reset, _metrics_each, _wait_free, _connected: any thread. All others: main thread.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -18,6 +18,14 @@
 #include "core/device/plugin.h"
 
 struct device;
+
+/* What bp_connect() asks for: value `index` of parameter `param` of the device's own table, and the number behind its path. */
+struct device_connect {
+	uint32_t token; /* the device's name for it, of no other that has not been answered */
+	uint32_t param;
+	uint32_t index;
+	uint32_t number;
+};
 
 /* What the runtime asks of the place that it runs in. Main thread, but for quit and event. */
 struct device_place {
@@ -31,6 +39,9 @@ struct device_place {
 	/* [any] The device, whose lock is held, tells of a BP_EVENT_*. Returns at once; what follows happens later, on another
 	 * thread. -EINVAL for an event that is not known. */
 	int (*event)(void *ctx, struct device *device, uint32_t event, uint64_t value);
+	/* [any] The device, whose lock is held, wants a connection that its values allow (broker.h looks once more). Returns at once: 0,
+	 * and device_connected() is called with the token, once, from another thread or later; or -errno. */
+	int (*connect)(void *ctx, struct device *device, const struct device_connect *ask);
 	void *ctx;
 };
 
@@ -40,6 +51,7 @@ struct device_spec {
 	struct values *values;     /* checked and opened; owned by the device from a successful device_new() on */
 	const struct gmem *mem;    /* borrowed */
 	uint32_t vcpus;            /* of the machine */
+	uint64_t identity;         /* BP_INFO_IDENTITY */
 	struct device_place place; /* copied */
 	uint64_t bases[CLASS_RANGES_MAX]; /* of the declared ranges, which device_new() claims */
 	int irq_fds[CLASS_IRQS_MAX];      /* eventfds; owned by the device from a successful device_new() on */
@@ -74,6 +86,10 @@ int device_load(struct device *device, const void *bytes, size_t count, struct e
 
 /* Returns when the device's lock could be had: no callback is stuck in it. Any thread. */
 void device_wait_free(struct device *device);
+
+/* The answer to a device_connect: `fd` passes to the device, or is -errno. The plugin is told on its loop, once it runs; a device that
+ * is stopped closes it. False, and the fd is the caller's still, if no such answer is due. Any thread. */
+bool device_connected(struct device *device, uint32_t token, int fd);
 
 /* The user's terminal has another size: streams that are on it tell the plugin. */
 void device_terminal_resized(struct device *device);

@@ -65,6 +65,7 @@ struct process_device {
 	struct values *values;            /* opened; owned by the device on success */
 	const struct process_memory *memory;
 	uint32_t vcpus;
+	uint64_t identity; /* BP_INFO_IDENTITY */
 	uint64_t bases[CLASS_RANGES_MAX];
 	int irq_fds[CLASS_IRQS_MAX]; /* owned by the device on success */
 };

@@ -308,6 +308,27 @@ void fakehost_terminal(struct fakehost *host, uint32_t columns, uint32_t rows);
 /* How often the device has called bp_stream_read() and bp_stream_write(). */
 uint64_t fakehost_stream_calls(const struct bp_stream *stream);
 
+/* ---- networks, sockets, connections ---- */
+
+/*
+ * The far end of a NETWORK parameter, in place of what the configuration would name; the host keeps owning it, non-blocking. Of a value
+ * "tap" or "tap:NAME": of queue pair `pair`, a SOCK_SEQPACKET socket, each message of which is one frame behind its header
+ * (the ioctls of a tap fail with ENOTTY). Of "passt": a stream. Of "connect:PATH": nothing yet, it has to be connected;
+ * "listen:PATH" makes a socket there, as does a SOCKET parameter with BP_P_LISTEN. -ENOENT for none.
+ */
+int fakehost_network(const struct fakehost_dev *dev, const char *name, uint32_t pair);
+
+/* What bp_connect() has been asked for and not been told yet, oldest first. */
+uint32_t fakehost_connects(const struct fakehost_dev *dev);
+
+/* The oldest: what it is for. `*ret_name` is borrowed from the class. -ENOENT for none. */
+int fakehost_connect_look(const struct fakehost_dev *dev, const char **ret_name, uint32_t *ret_index,
+			  uint32_t *ret_number);
+
+/* Answers the oldest: with `fd`, which is the device's then, or with -errno. -ENOENT for none, -ESHUTDOWN after stop: the fd is the caller's
+ * still. */
+int fakehost_connect_answer(struct fakehost_dev *dev, int fd);
+
 BP_END_DECLS
 
 #endif

@@ -12,7 +12,7 @@
 
 static_assert(offsetof(struct wire_message, body) == sizeof(struct wire_head),
 	      "a message is received as it lies there");
-static_assert(sizeof(struct wire_load) == 4112 && sizeof(struct wire_create) == 464 &&
+static_assert(sizeof(struct wire_load) == 4112 && sizeof(struct wire_create) == 472 &&
 		  sizeof(struct wire_created) == 16 && sizeof(struct wire_claim) == 32 &&
 		  sizeof(struct wire_release) == 16 && sizeof(struct wire_log) == 1032 &&
 		  sizeof(struct wire_event) == 16,
@@ -47,6 +47,8 @@ static const struct kind requests[WIRE_OPS] = {
 	[WIRE_EVENT] = { .known = true, .body_bytes = sizeof(struct wire_event) },
 	[WIRE_QUIT] = { .known = true },
 	[WIRE_SETTLE] = { .known = true },
+	[WIRE_CONNECT] = { .known = true, .body_bytes = sizeof(struct wire_connect) },
+	[WIRE_CONNECTED] = { .known = true, .fds = true, .body_bytes = sizeof(struct wire_connected) },
 };
 
 static const struct kind replies[WIRE_OPS] = {

@@ -32,6 +32,11 @@
  *   RESIZED     -                    -       -                            -                        START == 0, see below
  *   SETTLE      -                    -       -                            -                        START == 0, see below
  *
+ * Notices that have an answer: for each WIRE_CONNECT, at most WIRE_CONNECTS of which may be unanswered, the core sends one
+ * WIRE_CONNECTED with the same token, with one descriptor (WIRE_FDS before it) or with a result < 0. It is no request and gets
+ * no reply, comes at any time after START, between requests, and the core does not wait for room: a process that has
+ * none for what it has asked for has failed.
+ *
  * The reply to a PING comes when the device's lock was free. RESIZED: the user's terminal has another size. SETTLE:
  * accesses that were made before have been done, and what the device told because of them comes before the reply.
  * A request out of turn is -EPROTO, and the end of the process.
@@ -55,6 +60,7 @@
 #define WIRE_TEXT_MAX     1024u /* of a message or a line, with its NUL */
 #define WIRE_REGIONS      8u    /* of guest memory */
 #define WIRE_METRIC_COUNT 64u   /* of a device */
+#define WIRE_CONNECTS     64u   /* of a device, unanswered */
 #define WIRE_METRICS_BYTES \
 	((size_t)64 << 10) /* bytes of a reply's blob: for each kind, name, help (struct pack_writer), value */
 
@@ -93,6 +99,9 @@ enum wire_op {
 	WIRE_QUIT,
 	/* the core asks, as above */
 	WIRE_SETTLE,
+	/* a notice of the process, and the core's answer */
+	WIRE_CONNECT,
+	WIRE_CONNECTED,
 	WIRE_OPS
 };
 
@@ -123,6 +132,7 @@ struct wire_create {
 	uint32_t irq_count;
 	uint32_t region_count; /* raw; a virtio device's memory comes by vhost-user */
 	uint32_t value_fds;
+	uint64_t identity; /* BP_INFO_IDENTITY */
 	uint64_t bases[CLASS_RANGES_MAX];
 	struct {
 		uint64_t gpa, bytes, offset;
@@ -164,6 +174,16 @@ struct wire_event {
 	uint64_t value;
 };
 
+/* A struct device_connect. */
+struct wire_connect {
+	uint32_t token, param, index, number;
+};
+
+struct wire_connected {
+	uint32_t token;
+	int32_t result; /* 0 with a descriptor, or -errno without */
+};
+
 struct wire_piece {
 	uint32_t bytes, pad;
 	uint8_t data[WIRE_PIECE_MAX];
@@ -200,6 +220,8 @@ union wire_body {
 	struct wire_release release;
 	struct wire_log log;
 	struct wire_event event;
+	struct wire_connect connect;
+	struct wire_connected connected;
 	struct wire_piece piece;
 };
 

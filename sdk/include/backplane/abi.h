@@ -29,7 +29,7 @@
 /* The ABI that these headers describe. Minor versions only append, so a plugin built against 0.x loads in a later 0.y; but until
  * 1.0 a major version may end with any release. From 1.0 on a plugin built against 1.x loads in every later 1.y. */
 #define BP_ABI_MAJOR 0
-#define BP_ABI_MINOR 2
+#define BP_ABI_MINOR 3
 
 /* The oldest minor version of the host that this plugin can live with. Define it before the first include to promise that
  * the plugin copes with -ENOSYS from every function that is newer than that. */

@@ -25,11 +25,17 @@
 #define BP_P_FILE     10u /* a path, relative to the configuration file; opened by the host */
 #define BP_P_STREAM   11u /* "terminal", "pty" and others; opened by the host, see <backplane/stream.h> */
 #define BP_P_GROUP    12u /* { key = value; ... }, with a table of its own */
+#define BP_P_SOCKET \
+	13u /* since 0.3: the path of a Unix stream socket, relative to the configuration file; its flags say what for */
+#define BP_P_NETWORK  14u /* since 0.3: "tap:NAME", "passt" and others; opened by the host, see <backplane/network.h> */
 
 /* Flags of parameters. */
 #define BP_P_REQUIRED (1u << 0)
 #define BP_P_REPEATED (1u << 1) /* a list of values of this type; bp_cfg_count() of them */
 #define BP_P_WRITE    (1u << 2) /* FILE: opened for reading and writing instead of reading */
+/* Since 0.3. SOCKET has one of these, or both. */
+#define BP_P_LISTEN   (1u << 3) /* the host makes a socket there that listens: bp_cfg_fd() */
+#define BP_P_CONNECT  (1u << 4) /* the device reaches the sockets at PATH_NUMBER while it runs: bp_connect() */
 
 /*
  * One parameter. Strings must stay valid as long as the plugin is loaded. `def` is written as the value would be in the
@@ -51,6 +57,9 @@ struct bp_param {
 	/* Since 0.2. FILE with BP_P_WRITE: the BOOL parameter of the same table that, where it is true, makes the host open the file
 	 * for reading only. Or NULL. */
 	const char *readonly_param;
+	/* Since 0.3. NETWORK: the UINT parameter of the same table that says how many queue pairs a tap interface is opened with, 1 to
+	 * BP_NETWORK_FDS_MAX. NULL: one. */
+	const char *pairs_param;
 };
 
 /* The values of one device or group; made by the host. Valid in validate and create, and no longer. */

@@ -17,6 +17,7 @@
 struct bp_chain;
 struct bp_io;
 struct bp_io_request;
+struct bp_network;
 struct bp_reader;
 struct bp_stream;
 struct bp_writer;
@@ -49,6 +50,8 @@ typedef void bp_stream_fn(void *arg, uint32_t events);
 typedef int bp_job_fn(void *arg);
 /* [dev] The job is over. `result` is what it returned. */
 typedef void bp_job_done_fn(void *arg, int result);
+/* [dev] What bp_connect() was asked for: a connected descriptor, which is the plugin's from now on, or -errno. */
+typedef void bp_connect_fn(void *arg, int fd);
 
 /* What a device tells the machine by bp_event(), and what `value` means. What follows is the deployer's choice. */
 #define BP_EVENT_PANIC 1u /* the guest says that it has crashed; 0 */
@@ -65,10 +68,12 @@ typedef void bp_job_done_fn(void *arg, int result);
 
 /* What bp_info() tells. */
 #define BP_INFO_VCPUS      1u /* of the machine */
+#define BP_INFO_IDENTITY \
+	2u /* since 0.3: a number that is this device's in each run of its machine, and most likely no other's */
 
 /* Kinds of metrics. */
-#define BP_METRIC_COUNTER  1u /* only grows, by bp_metric_add() */
-#define BP_METRIC_GAUGE    2u /* goes up and down, by bp_metric_set() */
+#define BP_METRIC_COUNTER 1u /* only grows, by bp_metric_add() */
+#define BP_METRIC_GAUGE   2u /* goes up and down, by bp_metric_set() */
 
 struct bp_host {
 	uint32_t size; /* of the host's table: a plugin built against a later one must look */
@@ -138,6 +143,13 @@ struct bp_host {
 
 	int (*chain_skip)(struct bp_chain *chain, uint32_t side, uint64_t bytes);
 	uint64_t (*info)(struct bp_dev *dev, uint32_t what);
+
+	/* Since 0.3. */
+	int (*cfg_network)(const struct bp_cfg *cfg, const char *name, uint32_t index, struct bp_network *ret);
+	int (*connect)(struct bp_dev *dev, const char *name, uint32_t index, uint32_t number, bp_connect_fn *done,
+		       void *arg);
+	int (*chain_peek)(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+	int (*chain_wrote)(struct bp_chain *chain, uint64_t bytes);
 };
 
 /* Whether the host has entry `field`. */
@@ -292,7 +304,7 @@ static inline int64_t bp_cfg_int(const struct bp_cfg *cfg, const char *name)
 	return bp_cfg_int_at(cfg, name, 0);
 }
 
-/* STRING, CHOICE, and the path of a FILE as it stands in the configuration. Copy what must outlive create. */
+/* STRING, CHOICE, and FILE, SOCKET and NETWORK as they stand in the configuration. Copy what must outlive create. */
 static inline const char *bp_cfg_string_at(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
 	return BP_HOST_CALL(cfg, cfg_string, "", cfg, name, index);
@@ -303,7 +315,8 @@ static inline const char *bp_cfg_string(const struct bp_cfg *cfg, const char *na
 	return bp_cfg_string_at(cfg, name, 0);
 }
 
-/* FILE, in create only: an open descriptor. The host owns it and closes it after destroy. -1 if absent. */
+/* FILE, in create only: an open descriptor; SOCKET with BP_P_LISTEN: the listening one, non-blocking. The host owns it and closes it after
+ * destroy. -1 if absent. */
 static inline int bp_cfg_fd_at(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
 	return BP_HOST_CALL(cfg, cfg_fd, -1, cfg, name, index);
@@ -334,6 +347,21 @@ static inline const struct bp_cfg *bp_cfg_group_at(const struct bp_cfg *cfg, con
 static inline const struct bp_cfg *bp_cfg_group(const struct bp_cfg *cfg, const char *name)
 {
 	return bp_cfg_group_at(cfg, name, 0);
+}
+
+/* ---- connections ---- */
+
+/* [main] [dev] Since 0.3. In start or later: has the host connect to a Unix stream socket that the configuration allows, and calls
+ * done(arg, fd) on the device, not from within this call, exactly once unless the device ends first; reset does not end it. `fd` is
+ * connected, non-blocking, and the plugin's to close; or -errno, such as -ENOENT and -ECONNREFUSED where nobody listens, -EAGAIN where
+ * the one who does is not keeping up.
+ * `name` and `index` are those of a value in the device's own table, not in a group: a SOCKET with BP_P_CONNECT, then the socket is at
+ * PATH_NUMBER, with `number` in decimal; or a NETWORK that can be connected (BP_NETWORK_CONNECTS), then `number` is 0.
+ * -EINVAL for any other or one that is absent, -ENOSPC beyond 64 at a time, -ESHUTDOWN in stop. */
+static inline int bp_connect(struct bp_dev *dev, const char *name, uint32_t index, uint32_t number, bp_connect_fn *done,
+			     void *arg)
+{
+	return BP_HOST_CALL(dev, connect, -ENOSYS, dev, name, index, number, done, arg);
 }
 
 /* ---- addresses and interrupts ---- */
@@ -402,7 +430,8 @@ static inline int bp_mem_unpin(struct bp_dev *dev, void *slice, size_t bytes)
 /* ---- the device's event loop ---- */
 
 /* [main] [dev] Calls `fn` whenever `fd` is ready for `events`; level triggered. The plugin keeps owning the fd, and calls
- * bp_fd_del() before it closes it. -EEXIST if it is there already, -EPERM for a file that is always ready, -ENOSPC. */
+ * bp_fd_del() before it closes it. -EEXIST if it is there already, -EPERM for a file that is always ready, -ENOSPC beyond
+ * 4096 (64 before 0.3). */
 static inline int bp_fd_add(struct bp_dev *dev, int fd, uint32_t events, bp_fd_fn *fn, void *arg)
 {
 	return BP_HOST_CALL(dev, fd_add, -ENOSYS, dev, fd, events, fn, arg);

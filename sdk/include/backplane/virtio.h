@@ -143,7 +143,23 @@ static inline int bp_chain_skip(struct bp_chain *chain, uint32_t side, uint64_t 
 	return BP_HOST_CALL(chain, chain_skip, -ENOSYS, chain, side, bytes);
 }
 
-/* [any] Gives the chain back to the guest, with what was written to it. It is gone then. */
+/* [dev] Since 0.3. As bp_chain_take(), but the cursor stays where it is, and nothing counts as written: for a device that learns only
+ * afterwards how much of its buffers it has filled. */
+static inline int bp_chain_peek(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov,
+				uint32_t iov_max)
+{
+	return BP_HOST_CALL(chain, chain_peek, -ENOSYS, chain, side, bytes, iov, iov_max);
+}
+
+/* [dev] Since 0.3. Moves the cursor of the WRITE side over `bytes` that were written through pieces of bp_chain_peek(). -ENODATA if fewer are
+ * left; nothing moves then. */
+static inline int bp_chain_wrote(struct bp_chain *chain, uint64_t bytes)
+{
+	return BP_HOST_CALL(chain, chain_wrote, -ENOSYS, chain, bytes);
+}
+
+/* [any] Gives the chain back to the guest, with what was written to it. It is gone then. Chains of a queue that are completed in one
+ * callback reach the guest together, at its end. */
 static inline void bp_chain_complete(struct bp_chain *chain)
 {
 	if (BP_HOST_HAS(chain->host, chain_complete))
