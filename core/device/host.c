@@ -194,4 +194,6 @@ const struct bp_host device_host = {
 	.get_uint = host_get_uint,
 	.get_bytes = host_get_bytes,
 	.info = host_info,
+	.chain_peek = host_chain_peek,
+	.chain_wrote = host_chain_wrote,
 };
