@@ -4,16 +4,13 @@
 #include "fakehost_impl.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static bool value_connects(const struct bp_param *param, const char *text, uint32_t number)
 {
-	static const char prefix[] = "connect:";
-
 	if (param->type == BP_P_SOCKET)
 		return param->flags & BP_P_CONNECT;
-	return param->type == BP_P_NETWORK && !number && !strncmp(text, prefix, sizeof(prefix) - 1);
+	return param->type == BP_P_NETWORK && !number && fake_network_connects(text);
 }
 
 static int host_connect(struct bp_dev *dev, const char *name, uint32_t index, uint32_t number, bp_connect_fn *done,
