@@ -105,6 +105,23 @@ struct device_jobs {
 	struct device_job ring[DEVICE_JOBS_MAX];
 };
 
+/* One that bp_connect() has asked for; see connect.c. */
+struct device_connect_slot {
+	int state;
+	uint32_t token;
+	int fd; /* or -errno: the answer */
+	bp_connect_fn *done;
+	void *arg;
+};
+
+struct device_connects {
+	pthread_mutex_t lock;
+	bool ended;
+	struct device_connect_slot slots[DEVICE_CONNECTS_MAX];
+	uint32_t first, count; /* of `answered`, a ring: slots whose answer the plugin has not been told */
+	uint8_t answered[DEVICE_CONNECTS_MAX];
+};
+
 struct device_metric {
 	char *name;
 	char *help;
@@ -133,6 +150,7 @@ struct device {
 	struct bp_io *ios[DEVICE_IOS_MAX]; /* the first of them; the rest NULL */
 	struct vdev *vdev;                 /* NULL: no virtio device */
 	struct device_jobs jobs;
+	struct device_connects connects;
 	size_t metric_count;
 	struct device_metric metrics[DEVICE_METRICS_MAX];
 	struct bp_stream *streams[DEVICE_STREAMS_MAX];
@@ -210,6 +228,16 @@ void device_jobs_wait(struct device *device);
 /* Waits for the job that runs, drops the others. */
 void device_jobs_stop(struct device *device);
 
+/* connect.c */
+void device_connects_init(struct device_connects *connects);
+void device_connects_destroy(struct device_connects *connects); /* after device_connects_end() */
+/* [loop] Calls `done` of each that has an answer, if the device runs. */
+void device_connects_tell(struct device *device);
+/* The device runs now: answers that came before are told. */
+void device_connects_look_again(struct device *device);
+/* Nobody is told any more, and nothing can be asked for: answers that are there are closed, as are those that come. */
+void device_connects_end(struct device *device);
+
 /* metric.c */
 void device_metrics_free(struct device *device);
 
@@ -271,6 +299,7 @@ int host_timer_add(struct bp_dev *dev, bp_timer_fn *fn, void *arg, uint32_t *ret
 int host_timer_set(struct bp_dev *dev, uint32_t timer, uint64_t deadline_ns);
 int host_timer_del(struct bp_dev *dev, uint32_t timer);
 int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg);
+int host_connect(struct bp_dev *dev, const char *name, uint32_t index, uint32_t number, bp_connect_fn *done, void *arg);
 int host_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
 int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);

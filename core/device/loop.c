@@ -355,6 +355,7 @@ static void fire_wake(struct device *device)
 	fd_event_clear(device->loop.wake_fd);
 	vdev_woken(device);
 	device_io_woken(device);
+	device_connects_tell(device);
 	device_leave(device, since);
 }
 
