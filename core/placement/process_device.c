@@ -66,7 +66,11 @@ static int gather(const struct process *process, const struct process_device *sp
 {
 	const struct class_decl *decl = &spec->class->decl;
 
-	*create = (struct create){ .body = { .vcpus = spec->vcpus, .irq_count = (uint32_t)decl->irq_count } };
+	*create = (struct create){ .body = {
+				       .vcpus = spec->vcpus,
+				       .irq_count = (uint32_t)decl->irq_count,
+				       .identity = spec->identity,
+				   } };
 	snprintf(create->body.id, sizeof(create->body.id), "%s", process->id);
 	snprintf(create->body.class_name, sizeof(create->body.class_name), "%s", decl->name);
 	memcpy(create->body.bases, spec->bases, sizeof(create->body.bases));

@@ -159,6 +159,7 @@ static int make_thread(struct vm *vm, const struct plan_device *planned, const i
 		.values = planned->values,
 		.mem = machine_mem(vm->machine),
 		.vcpus = vm->plan->machine.vcpus,
+		.identity = planned->identity,
 	};
 
 	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
@@ -177,6 +178,7 @@ static int make_process(struct vm *vm, struct plan_device *planned, const int *i
 		.values = planned->values,
 		.memory = &memory,
 		.vcpus = vm->plan->machine.vcpus,
+		.identity = planned->identity,
 	};
 	int r;
 
