@@ -162,6 +162,7 @@ int process_create(struct process *process, const struct process_device *spec, c
 	}
 	process->phase = PROCESS_MADE;
 	process->values = spec->values;
+	values_let_go(process->values);
 	for (size_t i = 0; i < spec->class->decl.irq_count; i++)
 		fd_close(spec->irq_fds[i]);
 	*ret = (struct placed){ .ops = &process_placed_ops, .ctx = process, .id = process->id, .isr = process->isr };

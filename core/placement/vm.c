@@ -294,6 +294,11 @@ void vm_free(struct vm *vm)
 		virtio_seat_free(device->seat);
 		device->placed.ops->free(device->placed.ctx);
 	}
+	/* Of a device that could not be made. */
+	for (size_t i = 0; i < vm->plan->device_count; i++)
+		if (vm->plan->devices[i].values)
+			values_let_go(vm->plan->devices[i].values);
+	opener_wait(&vm->opener);
 	free(vm->devices);
 	machine_free(vm->machine);
 	bus_free(vm->bus);
