@@ -60,6 +60,15 @@ if [[ -n ${BP_TEST_PLACEMENT-} ]]; then
 	BP_BUILD=$BP_TMP/build
 fi
 
+# Ends the test if the build tree lacks a program of it, which "make check" builds: without one end of a connection the other
+# may wait until the test's time is over.
+needs_built() { # PATH-IN-THE-BUILD-TREE...
+	local path
+	for path in "$@"; do
+		[[ -x $BP_BUILD/$path ]] || { echo "Bail out! $path is not built: make check does that"; exit 1; }
+	done
+}
+
 plan() { # COUNT
 	echo "1..$1"
 }

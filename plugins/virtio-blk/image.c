@@ -9,9 +9,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PROBE_BYTES 4096
+#define PROBE_BYTES   4096
+
+/* For a second, in which the one who has the lock may end. */
+#define LOCK_TRIES    51
+#define LOCK_PAUSE_NS 20000000
 
 /* Formats that a guest would take for garbage, or worse: that it could write into a raw disk to make another program read the host's files.
  * So none is ever guessed. `at` is from the start, or from the end if negative. */
@@ -36,16 +41,23 @@ static const struct {
 	{ "UDIF", -512, 4, "koly" },
 };
 
+/* A process that has been killed while io of io_uring is under way keeps its files, and so their locks, until that io has ended: a moment
+ * after it is gone for all to see. Whoever starts the machine anew at once is to find its disk free. */
 static int take_lock(struct bp_dev *dev, const struct image_spec *spec)
 {
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
 	struct flock lock = { .l_type = spec->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
 
-	if (fcntl(spec->fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return bp_fail(dev, -EBUSY, "\"%s\" is in use by another machine or program%s", spec->path,
-			       spec->readonly ? ", which writes to it" : "");
-	return bp_fail(dev, -errno, "cannot lock \"%s\": %s", spec->path, strerror(errno));
+	for (int tries = 1;; tries++) {
+		if (fcntl(spec->fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return bp_fail(dev, -errno, "cannot lock \"%s\": %s", spec->path, strerror(errno));
+		if (tries == LOCK_TRIES)
+			return bp_fail(dev, -EBUSY, "\"%s\" is in use by another machine or program%s", spec->path,
+				       spec->readonly ? ", which writes to it" : "");
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* What the first and last bytes say. */

@@ -30,8 +30,8 @@ struct image_spec {
 
 /*
  * [main] Locks the image (open file description locks over all of it: one writer, or any number of readers), sees to it that it is raw, and
- * measures it. -errno through bp_fail(): -EBUSY if somebody else has it, -EMEDIUMTYPE for a known format that is not raw, -EINVAL for
- * a size or block size that cannot be, -errno of the system. The locks end with the descriptor.
+ * measures it. -errno through bp_fail(): -EBUSY if somebody else has it and keeps it for a second, -EMEDIUMTYPE for a known format that is
+ * not raw, -EINVAL for a size or block size that cannot be, -errno of the system. The locks end with the descriptor.
  */
 int image_open(struct bp_dev *dev, const struct image_spec *spec, struct image *ret);
 

@@ -18,12 +18,11 @@
 #include "core/device/vdev.h"
 #include "core/placement/child/vhost_backend.h"
 #include "core/placement/wire/vhost.h"
+#include "tests/fuzz/input.h"
 
 #include <backplane/virtio.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -33,37 +32,13 @@
 #define STEP_CONFIG  0xf1u
 #define FDS          8u
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 struct fuzz {
-	const uint8_t *data;
-	size_t size;
+	struct input input;
 	int fds[FDS];
 	uint8_t *ram;
 	struct device *device;
 	int socket;
 };
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t next(struct fuzz *fuzz)
-{
-	if (!fuzz->size)
-		return 0;
-	fuzz->size--;
-	return *fuzz->data++;
-}
-
-static uint16_t next16(struct fuzz *fuzz)
-{
-	uint16_t low = next(fuzz);
-
-	return (uint16_t)(low | next(fuzz) << 8);
-}
 
 /* ---- the plugin ---- */
 
@@ -117,10 +92,10 @@ static const struct bp_device_class plugin_class = {
 
 static void step_guest(struct fuzz *fuzz)
 {
-	size_t offset = next16(fuzz) & ~3u;
-	uint32_t value = next16(fuzz);
+	size_t offset = next16(&fuzz->input) & ~3u;
+	uint32_t value = next16(&fuzz->input);
 
-	value |= (uint32_t)next16(fuzz) << 16;
+	value |= (uint32_t)next16(&fuzz->input) << 16;
 	__atomic_store_n((uint32_t *)(void *)(fuzz->ram + offset), value, __ATOMIC_RELAXED);
 	fd_event_signal(fuzz->fds[1]);
 	fd_event_signal(fuzz->fds[2]);
@@ -142,22 +117,20 @@ static bool step_message(struct fuzz *fuzz, struct vhost_backend *backend, uint8
 		uint8_t payload[1024];
 	} bytes = { .head = { .request = request } };
 	struct msg_fds fds = { .count = 0 };
+	const uint8_t *payload;
 	struct err err;
 	size_t sent;
 
-	bytes.head.flags = next(fuzz);
-	bytes.head.bytes = next16(fuzz);
-	fds.count = next(fuzz) % (MSG_FDS_MAX + 1);
+	bytes.head.flags = next(&fuzz->input);
+	bytes.head.bytes = next16(&fuzz->input);
+	fds.count = next(&fuzz->input) % (MSG_FDS_MAX + 1);
 	for (size_t i = 0; i < fds.count; i++)
-		fds.fds[i] = fuzz->fds[next(fuzz) % FDS];
+		fds.fds[i] = fuzz->fds[next(&fuzz->input) % FDS];
 	sent = bytes.head.bytes;
 	if (sent > sizeof(bytes.payload))
 		sent = sizeof(bytes.payload);
-	if (sent > fuzz->size)
-		sent = fuzz->size;
-	memcpy(bytes.payload, fuzz->data, sent);
-	fuzz->data += sent;
-	fuzz->size -= sent;
+	sent = next_bytes(&fuzz->input, sent, &payload);
+	memcpy(bytes.payload, payload, sent);
 	if (msg_send(fuzz->socket, &bytes, sizeof(bytes.head) + sent, fds.count ? &fds : NULL, 0) < 0)
 		return false;
 	/* Nobody is to wait for what does not come. */
@@ -173,13 +146,13 @@ static bool step_message(struct fuzz *fuzz, struct vhost_backend *backend, uint8
 
 static void run(struct fuzz *fuzz, struct vhost_backend *backend)
 {
-	while (fuzz->size) {
-		uint8_t step = next(fuzz);
+	while (fuzz->input.size) {
+		uint8_t step = next(&fuzz->input);
 
 		if (step == STEP_GUEST) {
 			step_guest(fuzz);
 		} else if (step == STEP_CONFIG) {
-			uint8_t value = next(fuzz);
+			uint8_t value = next(&fuzz->input);
 
 			vdev_config_write(fuzz->device, value % CONFIG_BYTES, &value, 1);
 		} else if (!step_message(fuzz, backend, step)) {
@@ -212,15 +185,6 @@ static void open_fds(struct fuzz *fuzz, int pair[2], int ends[2])
 	check(ftruncate(fuzz->fds[6], RAM_BYTES) == 0);
 	fuzz->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fuzz->fds[0], 0);
 	check(fuzz->ram != MAP_FAILED);
-}
-
-/* The lowest number that is free: the same again, if nothing was left open. */
-static int lowest_fd(void)
-{
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	fd_close(fd);
-	return fd;
 }
 
 static void one(struct fuzz *fuzz)
@@ -262,7 +226,7 @@ static void one(struct fuzz *fuzz)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz fuzz = { .data = data, .size = size };
+	struct fuzz fuzz = { .input = { data, size } };
 	int lowest = lowest_fd();
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -20,10 +20,8 @@
 #include "core/placement/vhost_frontend.h"
 #include "core/placement/wire/vhost.h"
 #include "core/virtio/device.h"
+#include "tests/fuzz/input.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #define RAM        UINT64_C(0x100000)
@@ -32,33 +30,16 @@
 #define WITH_FD    0x40u
 #define STATUS_ON  0x0fu
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum step { START, RESET, CONFIG_READ, CONFIG_WRITE, MIND, SIGNAL, FAIL, STEPS };
 
 struct fuzz {
-	const uint8_t *data;
-	size_t size;
+	struct input input;
 	int socket;           /* the backend's */
 	int ask_fd, error_fd; /* that the frontend has given it; -1: none */
 	struct vhost_frontend *frontend;
 	struct virtio_device *device;
 	unsigned int failures;
 };
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t next(struct fuzz *fuzz)
-{
-	if (!fuzz->size)
-		return 0;
-	fuzz->size--;
-	return *fuzz->data++;
-}
 
 /* ---- the backend ---- */
 
@@ -85,15 +66,13 @@ static void take_requests(struct fuzz *fuzz)
 static void speak(struct fuzz *fuzz, uint8_t what)
 {
 	struct msg_fds fds = { .count = 1, .fds = { fuzz->socket } };
-	size_t count = next(fuzz);
+	const uint8_t *bytes;
+	size_t count = next(&fuzz->input);
 	int fd = what & OF_BACKEND ? fuzz->ask_fd : fuzz->socket;
 
-	if (count > fuzz->size)
-		count = fuzz->size;
+	count = next_bytes(&fuzz->input, count, &bytes);
 	if (count && fd >= 0)
-		(void)msg_send(fd, fuzz->data, count, what & WITH_FD ? &fds : NULL, 0);
-	fuzz->data += count;
-	fuzz->size -= count;
+		(void)msg_send(fd, bytes, count, what & WITH_FD ? &fds : NULL, 0);
 }
 
 /* ---- the core ---- */
@@ -185,8 +164,8 @@ static void run(struct fuzz *fuzz, const struct vhost_frontend_spec *spec, int c
 	vhost_frontend_attach(fuzz->frontend, &(struct placed_notices){ .needs_reset = needs_reset,
 									.config_changed = config_changed,
 									.ctx = fuzz });
-	while (fuzz->size) {
-		uint8_t what = next(fuzz);
+	while (fuzz->input.size) {
+		uint8_t what = next(&fuzz->input);
 
 		speak(fuzz, what);
 		step(fuzz, what & (WITH_FD - 1));
@@ -198,22 +177,13 @@ static void run(struct fuzz *fuzz, const struct vhost_frontend_spec *spec, int c
 	check(fuzz->failures <= 1);
 }
 
-/* The lowest number that is free: the same again, if nothing was left open. */
-static int lowest_fd(void)
-{
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	fd_close(fd);
-	return fd;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int lowest = lowest_fd();
-	struct fuzz fuzz = { .data = data, .size = size, .ask_fd = -1, .error_fd = -1 };
+	struct fuzz fuzz = { .input = { data, size }, .ask_fd = -1, .error_fd = -1 };
 	struct process_memory memory = { .count = 1 };
 	int sockets[2], call_fd = fd_event();
-	uint8_t kind = next(&fuzz);
+	uint8_t kind = next(&fuzz.input);
 	struct vhost_frontend_spec spec = {
 		.id = "fuzz",
 		.gone_fd = -1,

@@ -10,10 +10,9 @@
  * Linked in: plugins/virtio-blk sdk/check
  */
 #include "sdk/check/fakehost.h"
+#include "tests/fuzz/input.h"
 
 #include <linux/virtio_blk.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,11 +23,8 @@
 
 extern const struct bp_plugin backplane_plugin;
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 struct fuzz {
-	const uint8_t *data;
-	size_t size;
+	struct input input;
 	struct fakehost *host;
 	struct fakehost_dev *dev;
 	int fd;
@@ -41,20 +37,6 @@ struct fuzz {
 	} chains[CHAINS_MAX];
 	size_t chain_count;
 };
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t next(struct fuzz *fuzz)
-{
-	if (!fuzz->size)
-		return 0;
-	fuzz->size--;
-	return *fuzz->data++;
-}
 
 /* ---- what must always be so ---- */
 
@@ -102,29 +84,27 @@ static void driver_comes(struct fuzz *fuzz)
 static void request(struct fuzz *fuzz)
 {
 	struct fakehost_piece pieces[PIECES_MAX + 1] = { { NULL, 0 } };
-	uint8_t kinds = next(fuzz);
+	uint8_t kinds = next(&fuzz->input);
 	size_t readable = kinds & 7, writable = kinds >> 4 & 7, count = 0;
 	uint64_t write_bytes = 0;
 	struct fakehost_chain *chain;
 
 	for (size_t i = 0; i < readable; i++) {
-		size_t bytes = next(fuzz);
+		const uint8_t *data;
+		size_t bytes = next(&fuzz->input);
 
-		bytes = bytes < fuzz->size ? bytes : fuzz->size;
-		if (!bytes)
-			continue;
-		pieces[count++] = (struct fakehost_piece){ fuzz->data, bytes };
-		fuzz->data += bytes;
-		fuzz->size -= bytes;
+		bytes = next_bytes(&fuzz->input, bytes, &data);
+		if (bytes)
+			pieces[count++] = (struct fakehost_piece){ data, bytes };
 	}
 	/* Data of a write, of which the contents do not matter. */
 	if (kinds & 8) {
 		static const uint8_t bytes[16 * 512];
 
-		pieces[count++] = (struct fakehost_piece){ bytes, 512u * (1 + next(fuzz) % 16u) };
+		pieces[count++] = (struct fakehost_piece){ bytes, 512u * (1 + next(&fuzz->input) % 16u) };
 	}
 	for (size_t i = 0; i < writable; i++) {
-		size_t bytes = next(fuzz);
+		size_t bytes = next(&fuzz->input);
 
 		bytes = bytes & 128 ? (bytes & 127) * 512 : bytes;
 		if (!bytes)
@@ -150,10 +130,10 @@ static void reset(struct fuzz *fuzz)
 static void write_config(struct fuzz *fuzz)
 {
 	uint8_t buf[8], before[32], after[32];
-	uint32_t offset = next(fuzz) % 64u, bytes = 1 + next(fuzz) % 8u;
+	uint32_t offset = next(&fuzz->input) % 64u, bytes = 1 + next(&fuzz->input) % 8u;
 
 	for (size_t i = 0; i < sizeof(buf); i++)
-		buf[i] = next(fuzz);
+		buf[i] = next(&fuzz->input);
 	check(fakehost_config_read(fuzz->dev, 0, before, sizeof(before)) == 0);
 	fakehost_config_write(fuzz->dev, offset, buf, bytes);
 	check(fakehost_config_read(fuzz->dev, 0, after, sizeof(after)) == 0);
@@ -165,7 +145,7 @@ static void write_config(struct fuzz *fuzz)
 static void step(struct fuzz *fuzz)
 {
 	static const int errors[] = { -EIO, -ENOSPC, -EOPNOTSUPP, -EINVAL };
-	uint8_t what = next(fuzz);
+	uint8_t what = next(&fuzz->input);
 
 	switch (what & 7) {
 	case 0:
@@ -224,12 +204,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t how;
 
 	check(fuzz != NULL);
-	fuzz->data = data;
-	fuzz->size = size;
-	how = next(fuzz);
-	fuzz->features = next(fuzz);
+	fuzz->input = (struct input){ data, size };
+	how = next(&fuzz->input);
+	fuzz->features = next(&fuzz->input);
 	make(fuzz, how);
-	while (fuzz->size)
+	while (fuzz->input.size)
 		step(fuzz);
 	fakehost_io_run(fuzz->dev, UINT32_MAX);
 	check(!fakehost_chains_left(fuzz->dev, 0));

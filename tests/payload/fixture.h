@@ -23,6 +23,17 @@ int fixture_teardown(void **state);
 void fixture_open(struct fixture *fixture, uint32_t vcpus, uint64_t memory_bytes, const char *cmdline);
 void fixture_start(struct fixture *fixture);
 
+/* Operations of a script. */
+static inline struct payload_op write_op(uint64_t address, uint32_t width, uint64_t value)
+{
+	return (struct payload_op){ .kind = PAYLOAD_OP_WRITE, .width = width, .address = address, .value = value };
+}
+
+static inline struct payload_op read_op(uint64_t address, uint32_t width)
+{
+	return (struct payload_op){ .kind = PAYLOAD_OP_READ, .width = width, .address = address };
+}
+
 /* Adds an operation to the payload's script; its place is the result. */
 size_t fixture_op(struct fixture *fixture, struct payload_op op);
 
@@ -33,5 +44,8 @@ void fixture_run(struct fixture *fixture, enum machine_end end);
 uint64_t fixture_value(struct fixture *fixture, size_t op);
 
 #define ALL_WIDTHS (BP_W8 | BP_W16 | BP_W32 | BP_W64)
+
+/* A case of a test program. */
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 #endif

@@ -25,10 +25,17 @@ cat >"$config" <<-END
 	);
 END
 
-killed() { # VICTIM ROUNDS
+killed() { # VICTIM KILLS [COMMAND...]: of what the command becomes
 	# TMPDIR is below the folder that is looked at.
-	TMPDIR=$VM/tmp "$BP_BUILD/tests/payload/kills" "$1" "$2" "${BP_SEED:-0}" "$VM" "$VM/console.log" "$BP_BUILD/backplane" run "$config" \
+	TMPDIR=$VM/tmp "$BP_BUILD/tests/payload/kills" "$1" "$2" "${BP_SEED:-0}" "$VM" "$VM/console.log" "${@:3}" "$BP_BUILD/backplane" run "$config" \
 		>"$BP_TMP/seed-$1"
+}
+
+# The program itself: it kills as often as it should on a machine that had much to do when it began, and has not any more.
+slow_at_first() {
+	# shellcheck disable=SC2016 # for the inner shell
+	killed spawner 10 sh -c '[ -e "$0" ] || { : >"$0"; sleep 5; }; exec "$@"' "$BP_TMP/has-run"
+	grep -q '^# spawner: killed 10 times' "$BP_TMP/seed-spawner" || fail "$(cat "$BP_TMP/seed-spawner")"
 }
 
 # In one process, which has to be beside what it runs, as backplane is.
@@ -42,7 +49,8 @@ lives() { # ROUNDS [OPTION]...
 
 # run_kills KILLS STARTS
 run_kills() {
-	plan 7
+	plan 8
+	run_case "kills that begin on a slow machine" slow_at_first
 	run_case "the core is killed $1 times" killed core "$1"
 	run_case "the spawner is killed $1 times" killed spawner "$1"
 	run_case "a plugin is killed $1 times" killed plugin "$1"

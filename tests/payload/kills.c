@@ -2,14 +2,15 @@
 /*
  * Kills a process of a VM at a random moment, from its start-up to its end, again and again, and looks whether anything is left:
  *
- *   kills VICTIM ROUNDS SEED FOLDER CONSOLE COMMAND [ARGUMENT]...
+ *   kills VICTIM KILLS SEED FOLDER CONSOLE COMMAND [ARGUMENT]...
  *
- * The command runs a VM that ends by itself with status 0; how long that takes is found out first. The guest writes
- * "ready" and at last "done" to the file CONSOLE. VICTIM is
+ * The command runs a VM that ends by itself with status 0; how long that takes is found out first, and time and again, as other
+ * things on this machine change it. A round in which the victim was not there yet, or not any more, is looked at and does not
+ * count. The guest writes "ready" and at last "done" to the file CONSOLE. VICTIM is
  *   core      the command itself
  *   spawner   its child: it has to end with status 1, or 2 if the guest has not begun, and to say why, or with 0 if the guest had ended
  *   plugin    a child of that: the VM goes on
- *   nobody    each round ends by itself, and nothing may be left at once
+ *   nobody    each of KILLS rounds ends by itself, and nothing may be left at once
  * After each round there are no processes, and what is in FOLDER has the same names as before. A seed of 0 is taken
  * from the clock. Exit status: 0; 1 with lines on standard error; 124 if this does not work here.
  */
@@ -27,11 +28,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S     UINT64_C(1000000000)
-#define LIMIT_MS     60000
-#define TEXT_MAX     4096
-#define CHILDREN_MAX 64
-#define ROUNDS_MAX   100000
+#define NS_PER_S      UINT64_C(1000000000)
+#define LIMIT_MS      60000
+#define TEXT_MAX      4096
+#define CHILDREN_MAX  64
+#define KILLS_MAX     100000
+#define ROUNDS_A_KILL 10 /* at most, on average */
+#define MEASURE_EVERY 10 /* rounds */
 
 enum victim { CORE, SPAWNER, PLUGIN, NOBODY, VICTIMS };
 
@@ -39,13 +42,14 @@ static const char *const victims[] = { "core", "spawner", "plugin", "nobody" };
 
 static struct {
 	enum victim victim;
-	unsigned long rounds;
+	unsigned long wanted;
 	uint64_t seed;
 	const char *folder, *console;
 	char **command;
 	uint64_t length_ns; /* of a run */
 	int error_fd;
 	unsigned long hits;
+	unsigned long when[3]; /* hits before the guest was ready, until it was done, and after that */
 } kills;
 
 static uint64_t now_ns(void)
@@ -155,7 +159,14 @@ static bool ends_well(int status, bool hit, const char *errors)
 	}
 }
 
-static bool run_round(unsigned long round)
+/* Whether that killed it; the end of one that is waited for can be its own. */
+static bool is_hit(pid_t victim, int status)
+{
+	return victim && (kills.victim != CORE || status == 128 + SIGKILL);
+}
+
+/* *ret_hit: whether somebody was killed, and not after the end. */
+static bool run_round(unsigned long round, bool *ret_hit)
 {
 	uint64_t delay_ns = draw() % kills.length_ns, names = names_in(kills.folder);
 	struct timespec delay = { .tv_sec = (time_t)(delay_ns / NS_PER_S), .tv_nsec = (long)(delay_ns % NS_PER_S) };
@@ -170,7 +181,6 @@ static bool run_round(unsigned long round)
 		victim = find_victim(core);
 		if (victim)
 			kill(victim, SIGKILL);
-		kills.hits += victim != 0;
 	}
 	status = family_wait(core, LIMIT_MS);
 	if (status < 0)
@@ -179,6 +189,9 @@ static bool run_round(unsigned long round)
 	left = family_left(victim || status < 0 ? LIMIT_MS : 0);
 	read_errors(errors);
 	good = ends_well(status, victim != 0, errors);
+	*ret_hit = is_hit(victim, status);
+	if (*ret_hit)
+		kills.when[console_says("done") ? 2 : console_says("ready") ? 1 : 0]++;
 	/* A console that a killed one has not made yet is no difference. */
 	if (names != names_in(kills.folder)) {
 		close(open(kills.console, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -194,7 +207,7 @@ static bool run_round(unsigned long round)
 	return good && !left;
 }
 
-/* The time that a run takes on this machine. */
+/* The time that a run takes on this machine now. */
 static bool measure(void)
 {
 	uint64_t since_ns = now_ns();
@@ -210,39 +223,58 @@ static bool measure(void)
 	return false;
 }
 
+/* The rounds; how many of them were not as they should be, or -1: there could not be as many kills. */
+static long run_rounds(void)
+{
+	unsigned long round = 0;
+	long failed = 0;
+	bool hit = false;
+
+	while (kills.hits < kills.wanted) {
+		if (round == ROUNDS_A_KILL * kills.wanted) {
+			fprintf(stderr, "in %lu rounds it was found %lu times only\n", round, kills.hits);
+			return -1;
+		}
+		/* After a miss, too: it was probably over already. */
+		if ((round % MEASURE_EVERY == 0 || !hit) && !measure())
+			return -1;
+		failed += !run_round(round++, &hit);
+		hit |= kills.victim == NOBODY;
+		kills.hits += hit;
+	}
+	if (kills.victim == NOBODY)
+		printf("# nobody: %lu rounds of %llu us; %ld failed\n", round,
+		       (unsigned long long)kills.length_ns / 1000, failed);
+	else
+		printf(
+		    "# %s: killed %lu times in %lu rounds of %llu us, %lu before it was ready and %lu after it was done; %ld failed\n",
+		    victims[kills.victim], kills.hits, round, (unsigned long long)kills.length_ns / 1000, kills.when[0],
+		    kills.when[2], failed);
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long failed = 0;
 	struct timespec now;
 
 	if (argc < 7) {
-		fprintf(stderr, "usage: kills VICTIM ROUNDS SEED FOLDER CONSOLE COMMAND [ARGUMENT]...\n");
+		fprintf(stderr, "usage: kills VICTIM KILLS SEED FOLDER CONSOLE COMMAND [ARGUMENT]...\n");
 		return 2;
 	}
 	while (kills.victim < VICTIMS && strcmp(argv[1], victims[kills.victim]) != 0)
 		kills.victim++;
-	kills.rounds = strtoul(argv[2], NULL, 10);
+	kills.wanted = strtoul(argv[2], NULL, 10);
 	kills.seed = strtoull(argv[3], NULL, 0);
 	kills.folder = argv[4];
 	kills.console = argv[5];
 	kills.command = argv + 6;
 	kills.error_fd = memfd_create("errors", MFD_CLOEXEC);
-	if (kills.victim == VICTIMS || !kills.rounds || kills.rounds > ROUNDS_MAX || kills.error_fd < 0)
+	if (kills.victim == VICTIMS || !kills.wanted || kills.wanted > KILLS_MAX || kills.error_fd < 0)
 		return 2;
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (!kills.seed)
 		kills.seed = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 	printf("# seed %llu\n", (unsigned long long)kills.seed);
 	family_begin();
-	if (!measure())
-		return 1;
-	for (unsigned long i = 0; i < kills.rounds; i++)
-		failed += !run_round(i);
-	printf("# %s: %lu of %lu rounds killed it, in a run of %llu us; %lu failed\n", victims[kills.victim],
-	       kills.hits, kills.rounds, (unsigned long long)kills.length_ns / 1000, failed);
-	if (kills.victim != NOBODY && kills.hits < kills.rounds / 2) {
-		fprintf(stderr, "too few rounds found it\n");
-		return 1;
-	}
-	return failed != 0;
+	return run_rounds() != 0;
 }

@@ -405,8 +405,6 @@ static void loops_of_two_cpus(void **state)
 	assert_int_equal(writes, 200);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -212,8 +212,6 @@ static void a_guest_sets_a_device_up(void **state)
 	fake_end(&fake);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

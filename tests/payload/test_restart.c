@@ -258,8 +258,6 @@ static void the_reset_vector_resets(void **state)
 	}
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -191,18 +191,28 @@ static void set_script(const struct said *first, const struct said *then)
 		script.then[0] = *then;
 }
 
+/* One that is ready, and says that to each request. */
+static struct spawner *make_ready(const struct said then[static COUNT_OF(script.then)])
+{
+	static const struct said ready = READY;
+	struct spawner *spawner;
+
+	set_script(&ready, NULL);
+	memcpy(script.then, then, sizeof(script.then));
+	assert_int_equal(make(&spawner), 0);
+	return spawner;
+}
+
+#define MAKE_READY(...) make_ready((const struct said[COUNT_OF(script.then)]){ __VA_ARGS__ })
+
 /* The control of all that follows. */
 static void right_answers_are_taken(void **state)
 {
-	static const struct said ready = READY, started = STARTED(5);
 	size_t before = count_fds();
-	struct spawner *spawner;
+	struct spawner *spawner = MAKE_READY(STARTED(5), ENDED(5));
 	struct spawn_ended ended;
 
 	(void)state;
-	set_script(&ready, &started);
-	script.then[1] = (struct said)ENDED(5);
-	assert_int_equal(make(&spawner), 0);
 	assert_int_equal(start(spawner, 5), 0);
 	assert_int_equal(next(spawner, &ended), 1);
 	assert_int_equal(ended.token, 5);
@@ -243,7 +253,6 @@ static void handshake_that_is_none_is_refused(void **state)
 
 static void answer_that_fits_no_request_is_the_last(void **state)
 {
-	static const struct said ready = READY;
 	static const struct said cases[] = {
 		STARTED_WITH(5, WITH_PIDFD, 31),
 		STARTED_WITH(5, WITH_PIDFD, 33),
@@ -273,12 +282,9 @@ static void answer_that_fits_no_request_is_the_last(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		struct spawner *spawner;
-		int r;
+		struct spawner *spawner = MAKE_READY(cases[i]);
+		int r = start(spawner, 5);
 
-		set_script(&ready, &cases[i]);
-		assert_int_equal(make(&spawner), 0);
-		r = start(spawner, 5);
 		if (r != -ECONNRESET)
 			print_error("case %zu: %d\n", i, r);
 		assert_int_equal(r, -ECONNRESET);
@@ -290,7 +296,7 @@ static void answer_that_fits_no_request_is_the_last(void **state)
 
 static void word_that_nobody_asked_for_is_the_last(void **state)
 {
-	static const struct said ready = READY, started = STARTED(5);
+	static const struct said started = STARTED(5);
 	static const struct said cases[] = {
 		STARTED(5),
 		STARTED(6),
@@ -308,13 +314,10 @@ static void word_that_nobody_asked_for_is_the_last(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		struct spawner *spawner;
+		struct spawner *spawner = MAKE_READY(started, cases[i]);
 		struct spawn_ended ended;
 		int r;
 
-		set_script(&ready, &started);
-		script.then[1] = cases[i];
-		assert_int_equal(make(&spawner), 0);
 		assert_int_equal(start(spawner, 5), 0);
 		r = next(spawner, &ended);
 		if (r != -ECONNRESET)
@@ -328,15 +331,10 @@ static void word_that_nobody_asked_for_is_the_last(void **state)
 
 static void end_is_told_once(void **state)
 {
-	static const struct said ready = READY, started = STARTED(5), ended_once = ENDED(5);
-	struct spawner *spawner;
+	struct spawner *spawner = MAKE_READY(STARTED(5), ENDED(5), ENDED(5));
 	struct spawn_ended ended;
 
 	(void)state;
-	set_script(&ready, &started);
-	script.then[1] = ended_once;
-	script.then[2] = ended_once;
-	assert_int_equal(make(&spawner), 0);
 	assert_int_equal(start(spawner, 5), 0);
 	assert_int_equal(next(spawner, &ended), 1);
 	assert_int_equal(next(spawner, &ended), -ECONNRESET);
@@ -347,14 +345,10 @@ static void end_is_told_once(void **state)
 /* The answer to the second request has the first one's end before it. */
 static void ends_that_come_before_an_answer_are_kept(void **state)
 {
-	static const struct said ready = READY, started = STARTED(5);
-	struct spawner *spawner;
+	struct spawner *spawner = MAKE_READY(STARTED(5), ENDED(5));
 	struct spawn_ended ended;
 
 	(void)state;
-	set_script(&ready, &started);
-	script.then[1] = (struct said)ENDED(5);
-	assert_int_equal(make(&spawner), 0);
 	assert_int_equal(start(spawner, 5), 0);
 	assert_int_equal(start(spawner, 6), 0);
 	assert_int_equal(start(spawner, 7), 0);
@@ -369,14 +363,11 @@ static void ends_that_come_before_an_answer_are_kept(void **state)
 
 static void failure_is_told_and_more_can_be_started(void **state)
 {
-	static const struct said ready = READY;
 	static const struct said failed = { .answer = ANSWER(SPAWN_STARTED, .token = 5, .error = -ENOMEM,
 							     .code = SPAWN_STEP_LIMITS) };
-	struct spawner *spawner;
+	struct spawner *spawner = MAKE_READY(failed);
 
 	(void)state;
-	set_script(&ready, &failed);
-	assert_int_equal(make(&spawner), 0);
 	for (uint64_t token = 5; token < 8; token++)
 		assert_int_equal(start(spawner, token), -ENOMEM);
 	spawner_free(spawner);
@@ -385,16 +376,12 @@ static void failure_is_told_and_more_can_be_started(void **state)
 /* As many as there may be, running or with an end that nobody has taken. */
 static void processes_are_limited(void **state)
 {
-	static const struct said ready = READY, started = STARTED(1);
-	struct spawner *spawner;
 	struct spawn_ended ended;
 
 	(void)state;
 	for (int ending = 0; ending < 2; ending++) {
-		set_script(&ready, &started);
-		if (ending)
-			script.then[1] = (struct said)ENDED(1);
-		assert_int_equal(make(&spawner), 0);
+		struct spawner *spawner = ending ? MAKE_READY(STARTED(1), ENDED(1)) : MAKE_READY(STARTED(1));
+
 		for (uint64_t token = 1; token <= SPAWN_PROCESSES_MAX; token++)
 			assert_int_equal(start(spawner, token), 0);
 		assert_int_equal(start(spawner, SPAWN_PROCESSES_MAX + 1), -EAGAIN);

@@ -39,9 +39,7 @@ static void changes_without_end_end_it(void **state)
 	for (size_t turns = 0; turns < 1000000 && !stage->link->failures; turns++) {
 		ask(stage, VHOST_BACKEND_CONFIG_CHANGE, VHOST_FLAG_VERSION, 0);
 		vhost_frontend_mind(stage->link->frontend);
-		pthread_mutex_lock(&stage->puppet.lock);
-		stage->puppet.count = 0;
-		pthread_mutex_unlock(&stage->puppet.lock);
+		puppet_forget(&stage->puppet);
 	}
 	assert_failed(stage, GARBAGE);
 }
@@ -154,10 +152,7 @@ static void who_takes_no_acknowledgements_is_ended(void **state)
 	while (!stage->link->failures) {
 		ask(stage, VHOST_BACKEND_CONFIG_CHANGE, VHOST_FLAG_VERSION | VHOST_FLAG_NEED_REPLY, 0);
 		vhost_frontend_mind(stage->link->frontend);
-		/* What it was asked is not what is looked at here. */
-		pthread_mutex_lock(&stage->puppet.lock);
-		stage->puppet.count = 0;
-		pthread_mutex_unlock(&stage->puppet.lock);
+		puppet_forget(&stage->puppet);
 	}
 	assert_failed(stage, GARBAGE);
 }

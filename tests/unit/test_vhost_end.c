@@ -47,10 +47,9 @@ static void *start_it(void *arg)
 	return NULL;
 }
 
-/* The time that an exchange has is longer than anybody's patience. */
-static void failing_releases_who_waits(void **state)
+/* One whose activation nobody answers. The time that an exchange has is longer than anybody's patience. */
+static pthread_t vcpu_that_waits(struct link *link)
 {
-	struct link *link = *state;
 	struct pollfd polled = { .fd = link->sockets[1], .events = POLLIN };
 	pthread_t vcpu;
 
@@ -63,6 +62,14 @@ static void failing_releases_who_waits(void **state)
 	MUST(pthread_create(&vcpu, NULL, start_it, link) == 0);
 	/* It has sent something, and will wait. */
 	assert_int_equal(poll(&polled, 1, PATIENCE_S * 1000), 1);
+	return vcpu;
+}
+
+static void failing_releases_who_waits(void **state)
+{
+	struct link *link = *state;
+	pthread_t vcpu = vcpu_that_waits(link);
+
 	vhost_frontend_fail(link->frontend);
 	assert_true(thread_join(vcpu));
 	assert_int_equal(virtio_device_status(link->device), STATUS_ON | VIRTIO_STATUS_NEEDS_RESET);
@@ -71,19 +78,11 @@ static void failing_releases_who_waits(void **state)
 static void a_process_that_has_ended_releases_who_waits(void **state)
 {
 	struct link *link = *state;
-	struct pollfd polled = { .fd = link->sockets[1], .events = POLLIN };
 	int gone_fd = fd_event();
 	pthread_t vcpu;
 
-	log_catch(LOG_LEVEL_ERROR);
-	link->spec.deadline_ns = UINT64_C(1000) * PATIENCE_NS;
 	link->spec.gone_fd = gone_fd;
-	link_backend(link);
-	link_serve_begin(link);
-	assert_int_equal(link_frontend(link), 0);
-	link_serve_end(link);
-	MUST(pthread_create(&vcpu, NULL, start_it, link) == 0);
-	assert_int_equal(poll(&polled, 1, PATIENCE_S * 1000), 1);
+	vcpu = vcpu_that_waits(link);
 	fd_event_signal(gone_fd);
 	assert_true(thread_join(vcpu));
 	assert_int_equal(link->failures, 1);

@@ -2,6 +2,8 @@
 /* The disk plugin's configuration: which images it takes, how it locks them, what it says of itself, and how it is saved. */
 #include "tests/unit/blk_fixture.h"
 
+#include <time.h>
+
 /* It cannot be made, and these words of the last line of the log say why. */
 static void assert_refused(struct disk *disk, const struct fakehost_pair *values, int error, const char *words)
 {
@@ -126,6 +128,69 @@ static void values_that_cannot_be_are_refused(void **state)
 }
 
 /* ---- locks ---- */
+
+/* The pauses between attempts at a lock come here (--wrap=nanosleep) and take no time. */
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *left);
+
+static struct {
+	uint32_t count;
+	uint64_t ns;
+	uint32_t ends_at; /* the pause in which `holder` lets go; 0: never */
+	int holder;
+} pauses;
+
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *left)
+{
+	(void)left;
+	pauses.ns += (uint64_t)pause->tv_sec * 1000000000u + (uint64_t)pause->tv_nsec;
+	if (++pauses.count == pauses.ends_at)
+		close(pauses.holder);
+	return 0;
+}
+
+/* Another open file description of the image, with a lock. */
+static int hold(const struct disk *disk, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	int fd = open(disk->path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	return fd;
+}
+
+static void a_lock_that_ends_within_a_second_is_waited_for(void **state)
+{
+	static const struct fakehost_pair readonly[] = { { "readonly", "true" }, { NULL, NULL } };
+	static const uint32_t ends[] = { 1, 2, 50 };
+	struct disk *disk = *state;
+
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		for (int reads = 0; reads < 2; reads++) {
+			memset(&pauses, 0, sizeof(pauses));
+			pauses.ends_at = ends[i];
+			pauses.holder = hold(disk, F_WRLCK);
+			assert_taken(disk, reads ? readonly : NO_VALUES);
+			assert_int_equal(pauses.count, ends[i]);
+		}
+	}
+	assert_int_equal(fakehost_log_count(disk->host, ""), 0);
+}
+
+static void a_lock_that_stays_is_waited_for_a_second(void **state)
+{
+	struct disk *disk = *state;
+
+	memset(&pauses, 0, sizeof(pauses));
+	pauses.holder = hold(disk, F_RDLCK);
+	assert_refused(disk, NO_VALUES, -EBUSY, "is in use by another machine or program");
+	assert_int_equal(pauses.ns, 1000000000);
+	close(pauses.holder);
+	/* Nobody has it, nobody waits. */
+	memset(&pauses, 0, sizeof(pauses));
+	assert_taken(disk, NO_VALUES);
+	assert_int_equal(pauses.count, 0);
+}
 
 static void an_image_has_one_writer_or_many_readers(void **state)
 {
@@ -340,6 +405,8 @@ int main(void)
 		DISK_TEST(sizes_that_cannot_be_are_refused),
 		DISK_TEST(a_directory_is_refused),
 		DISK_TEST(values_that_cannot_be_are_refused),
+		DISK_TEST(a_lock_that_ends_within_a_second_is_waited_for),
+		DISK_TEST(a_lock_that_stays_is_waited_for_a_second),
 		DISK_TEST(an_image_has_one_writer_or_many_readers),
 		DISK_TEST(readonly_needs_no_permission_to_write),
 		DISK_TEST(config_space_describes_the_disk),

@@ -288,6 +288,14 @@ static inline size_t puppet_asked(struct puppet *puppet, enum vhost_request requ
 	return count;
 }
 
+/* What it was asked so far is not looked at, of which there is only so much room for. */
+static inline void puppet_forget(struct puppet *puppet)
+{
+	pthread_mutex_lock(&puppet->lock);
+	puppet->count = 0;
+	pthread_mutex_unlock(&puppet->lock);
+}
+
 static inline void puppet_set_config(struct puppet *puppet, uint8_t value)
 {
 	pthread_mutex_lock(&puppet->lock);
