@@ -179,10 +179,10 @@ int stream_start(struct net *net)
 
 void stream_free(struct net *net)
 {
-	if (!net->stream)
-		return;
 	if (net->stream->fd >= 0)
 		let_go(net);
+	if (net->stream->listener >= 0)
+		bp_fd_del(net->dev, net->stream->listener);
 	free(net->stream);
 	net->stream = NULL;
 }

@@ -268,8 +268,9 @@ void tx_drop(struct pair *pair);
 
 /* [main] In create: whether the tap has offloads for the guest is in *ret_offloads. 0, or -errno through bp_fail(). */
 int tap_open(struct net *net, const struct bp_network *network, bool offload, bool *ret_offloads);
-/* [main] Waits for it. */
+/* [main] Waits for it, and no longer. */
 int tap_start(struct net *net);
+void tap_close(struct net *net);
 /* [main] [dev] 0, or -errno: nothing has changed then. */
 int tap_set_offloads(struct net *net, uint64_t offloads);
 int tap_set_pairs(struct net *net, uint32_t count);

@@ -238,3 +238,10 @@ int tap_start(struct net *net)
 		return bp_fail(net->dev, r, "the tap interface cannot be waited for: %s", strerror(-r));
 	return 0;
 }
+
+void tap_close(struct net *net)
+{
+	for (uint32_t i = 0; net->started && i < net->pairs; i++)
+		if (net->pair[i].attached)
+			bp_fd_del(net->dev, net->pair[i].fd);
+}

@@ -273,7 +273,10 @@ static void net_destroy(void *self) /* [main] */
 {
 	struct net *net = self;
 
-	stream_free(net);
+	if (net->stream)
+		stream_free(net);
+	else
+		tap_close(net);
 	for (uint32_t i = 0; i < net->pairs; i++)
 		free(net->pair[i].rx.window);
 	free(net);
