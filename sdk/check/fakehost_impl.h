@@ -11,7 +11,7 @@
 #define FAKE_RANGES_MAX  16
 #define FAKE_IRQS_MAX    16
 #define FAKE_TIMERS_MAX  64
-#define FAKE_FDS_MAX     64
+#define FAKE_FDS_MAX     4096
 #define FAKE_PINS_MAX    64
 #define FAKE_STREAMS_MAX 16
 #define FAKE_FILES_MAX   64
@@ -273,7 +273,9 @@ struct fakehost_dev {
 	uint64_t irqs[FAKE_IRQS_MAX];
 	struct fake_range ranges[FAKE_RANGES_MAX];
 	struct fake_timer timers[FAKE_TIMERS_MAX];
-	struct fake_fd fds[FAKE_FDS_MAX];
+	size_t fd_count; /* that were in use at a time */
+	size_t fd_capacity;
+	struct fake_fd *fds;
 	struct fake_pin pins[FAKE_PINS_MAX];
 	size_t stream_count;
 	struct bp_stream *streams[FAKE_STREAMS_MAX];
