@@ -275,6 +275,7 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	device->values = spec->values;
 	device->mem = spec->mem;
 	device->vcpus = spec->vcpus;
+	device->identity = spec->identity;
 	device->place = spec->place;
 	memcpy(device->irq_fds, spec->irq_fds, sizeof(device->irq_fds));
 	device->id = strdup(spec->id);

@@ -119,6 +119,7 @@ struct device {
 	struct values *values;
 	const struct gmem *mem;
 	uint32_t vcpus;
+	uint64_t identity;
 	struct device_place place;
 	struct lock lock;
 	enum device_state state; /* under lock */
@@ -255,6 +256,7 @@ uint64_t host_cfg_uint(const struct bp_cfg *cfg, const char *name, uint32_t inde
 int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t index);
 const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index);
 int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index);
+int host_cfg_network(const struct bp_cfg *cfg, const char *name, uint32_t index, struct bp_network *ret);
 struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *name, uint32_t index);
 const struct bp_cfg *host_cfg_group(const struct bp_cfg *cfg, const char *name, uint32_t index);
 int host_mem_read(struct bp_dev *dev, uint64_t gpa, void *buf, size_t bytes);

@@ -313,8 +313,13 @@ static void dev_free(struct fakehost_dev *dev)
 		free(dev->streams[i]->out);
 		free(dev->streams[i]);
 	}
-	for (size_t i = 0; i < dev->file_count; i++)
+	for (size_t i = 0; i < dev->file_count; i++) {
 		close(dev->files[i].fd);
+		if (dev->files[i].made)
+			unlink(dev->files[i].made);
+		free(dev->files[i].made);
+	}
+	fake_networks_free(dev);
 	fake_cfg_free(dev);
 	fake_jobs_drop(dev);
 	fake_io_free(dev);

@@ -88,6 +88,9 @@ uint32_t fakehost_log_count(const struct fakehost *host, const char *text);
  * last. Borrowed. */
 const char *fakehost_log_line(const struct fakehost *host, uint32_t index, uint32_t *ret_level);
 
+/* What bp_info() tells of a device's identity: for each id another number, the same in each run. */
+uint64_t fakehost_identity(const struct fakehost_dev *dev);
+
 /* What bp_info() tells of the number of vCPUs: 1 at first. A device that exists must not see it change. */
 void fakehost_vcpus(struct fakehost *host, uint32_t vcpus);
 
@@ -311,10 +314,11 @@ uint64_t fakehost_stream_calls(const struct bp_stream *stream);
 /* ---- networks, sockets, connections ---- */
 
 /*
- * The far end of a NETWORK parameter, in place of what the configuration would name; the host keeps owning it, non-blocking. Of a value
- * "tap" or "tap:NAME": of queue pair `pair`, a SOCK_SEQPACKET socket, each message of which is one frame behind its header
- * (the ioctls of a tap fail with ENOTTY). Of "passt": a stream. Of "connect:PATH": nothing yet, it has to be connected;
- * "listen:PATH" makes a socket there, as does a SOCKET parameter with BP_P_LISTEN. -ENOENT for none.
+ * The far end of a NETWORK parameter that the device has asked for, in place of what the configuration would name; the host keeps owning
+ * it, non-blocking. Of a value "tap", "tap:NAME" or "fd:N": of queue pair `pair`, a SOCK_SEQPACKET socket, each message of which is one
+ * frame behind its header (the ioctls of a tap fail with ENOTTY). Of "passt": a stream. Of "connect:PATH": nothing yet, it has to
+ * be connected; "listen:PATH" makes a socket there, as does a SOCKET parameter with BP_P_LISTEN, and it is removed when the device
+ * goes. -ENOENT for none.
  */
 int fakehost_network(const struct fakehost_dev *dev, const char *name, uint32_t pair);
 

@@ -21,6 +21,7 @@
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
 #define FAKE_IOS_MAX     8
+#define FAKE_NETS_MAX    16
 
 /* Where a thread is in a device's code; a mask for tag checks. */
 #define FAKE_VALIDATE    (1u << 0)
@@ -89,11 +90,21 @@ struct fake_pin {
 	size_t bytes;
 };
 
-/* A file that a FILE parameter has opened. */
+/* A file that a FILE parameter has opened, or a SOCKET one has made. */
 struct fake_file {
 	char name[FAKE_NAME_MAX];
 	uint32_t index;
 	int fd;
+	char *made; /* a path to be removed, or NULL; malloc'ed */
+};
+
+/* What a NETWORK parameter has got. */
+struct fake_network {
+	char name[FAKE_NAME_MAX];
+	uint32_t index;
+	struct bp_network near;
+	int far[BP_NETWORK_FDS_MAX]; /* -1: there is none */
+	char *made;                  /* as of a file */
 };
 
 struct bp_stream {
@@ -255,6 +266,8 @@ struct fakehost_dev {
 	struct bp_stream *streams[FAKE_STREAMS_MAX];
 	size_t file_count;
 	struct fake_file files[FAKE_FILES_MAX];
+	size_t network_count;
+	struct fake_network networks[FAKE_NETS_MAX];
 	size_t event_count;
 	struct fake_event *events;
 	size_t metric_count;
@@ -343,5 +356,16 @@ void fake_cfg_free(struct fakehost_dev *dev);
 
 /* The value of a parameter of the device, or `otherwise` if it is absent. */
 uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise);
+
+/* A Unix socket that listens at `path`, which is noted in *ret_made. The fd, or -errno. */
+int fake_listen(const char *path, char **ret_made);
+
+/* Value `index` of NETWORK parameter `name`, which says `text`, with `pairs` queue pairs. 0 or -errno. */
+int fake_network_get(struct fakehost_dev *dev, const char *name, uint32_t index, const char *text, uint32_t pairs,
+		     struct bp_network *ret);
+void fake_networks_free(struct fakehost_dev *dev);
+
+/* Whether a NETWORK can say `text`. */
+bool fake_network_ok(const char *text);
 
 #endif

@@ -200,6 +200,8 @@ static const struct bp_param subject_params[] = {
 	{ .name = "colour", .type = BP_P_CHOICE, .choices = subject_choices },
 	{ .name = "file", .type = BP_P_FILE },
 	{ .name = "stream", .type = BP_P_STREAM },
+	{ .name = "network", .type = BP_P_NETWORK },
+	{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_LISTEN | BP_P_CONNECT },
 	{ .name = "group", .type = BP_P_GROUP, BP_GROUP(subject_group) },
 	{ .name = "absent", .type = BP_P_UINT },
 };
@@ -311,6 +313,7 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.class = &subject->class,
 		.mem = &subject->mem,
 		.vcpus = 3,
+		.identity = 0x1d3,
 		.place = {
 			.claim = place_claim,
 			.release = place_release,
