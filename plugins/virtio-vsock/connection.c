@@ -383,7 +383,7 @@ void conn_socket(void *arg, int fd, uint32_t events) /* [dev] */
 	} else {
 		int r = events & BP_FD_OUT ? output_flush(conn) : 0;
 
-		if (events & BP_FD_IN)
+		if ((events & BP_FD_IN) && conn->state == CONN_OPEN)
 			conn_want(conn, WANT_DATA);
 		if (r < 0)
 			conn_host_deaf(conn);

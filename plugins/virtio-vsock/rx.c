@@ -3,7 +3,8 @@
  * Packets to the guest, into buffers that it has given.
  *
  * Data is read from the socket straight into these, as many of them in one call as the connection is likely to fill: a guest's buffers are
- * small (Linux: 4 KiB), and a system call for each would be most of the work. How many is what its last reads filled, doubled each time.
+ * small (Linux: 4 KiB), and a system call for each would be most of the work. That is one more than its last read filled, or twice as
+ * many as those if there may have been more to read.
  * The header of each is written afterwards, when its length is known.
  *
  * Who is ready sends in turn. A socket that had more than was read is told of again by the event loop, where it is waited for; where it is not,
@@ -87,6 +88,7 @@ static void send_reset(struct vsock *vsock)
 /* Where the data of one read goes. */
 struct gather {
 	uint32_t chains;
+	uint32_t filled; /* of these, in the end */
 	uint32_t bytes;
 	int pieces;
 	uint32_t room[GATHER_MAX]; /* of each buffer */
@@ -119,25 +121,25 @@ static void lay_out(struct conn *conn, struct gather *gather)
 	while (chain && gather->chains < conn->gather && gather->bytes < most) {
 		uint64_t left = bp_chain_left(chain, BP_CHAIN_WRITE);
 		struct iovec *iov = vsock->iov + gather->pieces;
-		uint32_t room;
-		int count;
+		uint32_t room = most - gather->bytes;
+		int count = 0;
 
-		if (left <= sizeof(struct packet)) {
-			if (gather->chains)
-				break;
+		if (left - sizeof(struct packet) < room)
+			room = (uint32_t)(left - sizeof(struct packet));
+		if (room > PACKET_MAX)
+			room = PACKET_MAX;
+		/* What follows may be shorter than a header, too. */
+		if (left > sizeof(struct packet))
+			count = bp_chain_peek(chain, BP_CHAIN_WRITE, sizeof(struct packet) + room, iov,
+					      BP_CHAIN_IOV_MAX - (uint32_t)gather->pieces);
+		if (count <= 0 && gather->chains)
+			break;
+		if (count <= 0) {
 			bp_metric_add(vsock->metrics.dropped, 1);
 			bp_chain_complete(chains_take(&vsock->rx));
 			chain = next_buffer(vsock);
 			continue;
 		}
-		left -= sizeof(struct packet);
-		room = left < PACKET_MAX ? (uint32_t)left : PACKET_MAX;
-		if (room > most - gather->bytes)
-			room = most - gather->bytes;
-		count = bp_chain_peek(chain, BP_CHAIN_WRITE, sizeof(struct packet) + room, iov,
-				      BP_CHAIN_IOV_MAX - (uint32_t)gather->pieces);
-		if (count < 0)
-			break;
 		gather->pieces += skip_header(iov, count);
 		gather->room[gather->chains++] = room;
 		gather->bytes += room;
@@ -145,8 +147,8 @@ static void lay_out(struct conn *conn, struct gather *gather)
 	}
 }
 
-/* `bytes` have been read: the headers, and the buffers go back. */
-static void deliver(struct conn *conn, const struct gather *gather, uint32_t bytes)
+/* `bytes` have been read: the headers, and the buffers go back. How many. */
+static uint32_t deliver(struct conn *conn, const struct gather *gather, uint32_t bytes)
 {
 	struct vsock *vsock = conn->vsock;
 	struct packet packet = conn_header(conn, OP_RW);
@@ -165,6 +167,7 @@ static void deliver(struct conn *conn, const struct gather *gather, uint32_t byt
 		bytes -= here;
 	}
 	bp_metric_add(vsock->metrics.in_packets, packets);
+	return packets;
 }
 
 /* One read of the socket. */
@@ -189,14 +192,16 @@ static void send_data(struct conn *conn, uint64_t *budget_bytes)
 		conn_host_ended(conn);
 		return;
 	}
-	deliver(conn, &gather, (uint32_t)n);
+	gather.filled = deliver(conn, &gather, (uint32_t)n);
 	*budget_bytes -= *budget_bytes < (uint64_t)n ? *budget_bytes : (uint64_t)n;
-	if ((uint32_t)n == gather.bytes && conn->gather < GATHER_MAX)
-		conn->gather *= 2;
-	else if ((uint32_t)n < gather.bytes)
-		conn->gather = 1;
-	/* One that is not waited for any more has to be read up to its end; another one only if there is more, and nobody will tell. */
-	if (!conn->watched || ((uint32_t)n == gather.bytes && !(conn->events & BP_FD_IN)))
+	conn->gather = (uint32_t)n == gather.bytes ? 2 * gather.chains : gather.filled + 1;
+	if (conn->gather > GATHER_MAX)
+		conn->gather = GATHER_MAX;
+	/* One that is not waited for any more has to be read up to its end. Another one if there may be more, and nobody will tell, or at a
+	 * moment that is of no use. */
+	if (!conn->watched ||
+	    ((uint32_t)n == gather.bytes &&
+	     (!(conn->events & BP_FD_IN) || !credit_free(&conn->credit) || !next_buffer(conn->vsock))))
 		return;
 	conn->want &= ~WANT_DATA;
 	conn_watch(conn);
