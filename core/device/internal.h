@@ -284,6 +284,8 @@ size_t host_chain_read(struct bp_chain *handle, void *buf, size_t bytes);
 size_t host_chain_write(struct bp_chain *handle, const void *buf, size_t bytes);
 int host_chain_skip(struct bp_chain *handle, uint32_t side, uint64_t bytes);
 int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+int host_chain_peek(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+int host_chain_wrote(struct bp_chain *handle, uint64_t bytes);
 void host_chain_complete(struct bp_chain *handle);
 int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
 int host_io_submit(struct bp_io *io, const struct bp_io_request *request);

@@ -84,6 +84,7 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	fake_state_fill(&host->table);
 	fake_virtio_fill(&host->table);
 	fake_io_fill(&host->table);
+	fake_connect_fill(&host->table);
 	*ret = host;
 	return 0;
 
@@ -322,6 +323,7 @@ static void dev_free(struct fakehost_dev *dev)
 	fake_networks_free(dev);
 	fake_cfg_free(dev);
 	fake_jobs_drop(dev);
+	fake_connects_drop(dev);
 	fake_io_free(dev);
 	fake_virtio_free(dev);
 	free(dev->events);
@@ -420,6 +422,7 @@ int fakehost_start(struct fakehost_dev *dev)
 	if (r)
 		return r < 0 ? r : -EINVAL;
 	dev->state = FAKE_RUNNING;
+	fake_connects_tell(dev);
 	for (size_t i = 0; i < dev->stream_count; i++)
 		if (dev->streams[i]->in_count)
 			fake_stream_tell(dev->streams[i], BP_STREAM_IN);
@@ -448,6 +451,7 @@ int fakehost_stop(struct fakehost_dev *dev)
 		return -EINVAL;
 	dev->state = FAKE_STOPPED;
 	fake_jobs_drop(dev);
+	fake_connects_drop(dev);
 	if (dev->class_table.stop) {
 		struct fake_here before = fake_enter(dev, FAKE_MAIN);
 
@@ -462,6 +466,7 @@ void fakehost_destroy(struct fakehost_dev *dev)
 	struct fake_here before;
 
 	fakehost_stop(dev);
+	dev->state = FAKE_STOPPED;
 	before = fake_enter(dev, FAKE_MAIN);
 	dev->class_table.destroy(dev->self);
 	fake_leave(before);

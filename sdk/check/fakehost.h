@@ -322,15 +322,15 @@ uint64_t fakehost_stream_calls(const struct bp_stream *stream);
  */
 int fakehost_network(const struct fakehost_dev *dev, const char *name, uint32_t pair);
 
-/* What bp_connect() has been asked for and not been told yet, oldest first. */
+/* How many of those that bp_connect() has been asked for have no answer yet. A reset does not change that; a stop drops all. */
 uint32_t fakehost_connects(const struct fakehost_dev *dev);
 
 /* The oldest: what it is for. `*ret_name` is borrowed from the class. -ENOENT for none. */
 int fakehost_connect_look(const struct fakehost_dev *dev, const char **ret_name, uint32_t *ret_index,
 			  uint32_t *ret_number);
 
-/* Answers the oldest: with `fd`, which is the device's then, or with -errno. -ENOENT for none, -ESHUTDOWN after stop: the fd is the caller's
- * still. */
+/* Answers the oldest: with `fd`, which is the device's then, or with -errno. A device that is quiet is told by fakehost_resume().
+ * -ENOENT for none, -ESHUTDOWN after stop: the fd is the caller's still. */
 int fakehost_connect_answer(struct fakehost_dev *dev, int fd);
 
 BP_END_DECLS

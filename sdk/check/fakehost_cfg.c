@@ -218,6 +218,11 @@ void fake_cfg_free(struct fakehost_dev *dev)
 	}
 }
 
+const char *fake_cfg_text(const struct fakehost_dev *dev, const char *name, uint32_t index, struct bp_param *ret)
+{
+	return param_find(dev->cfgs, name, strlen(name), ret) ? value_at(dev->cfgs, ret, index) : NULL;
+}
+
 uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise)
 {
 	struct bp_param param;

@@ -18,6 +18,7 @@
 #define FAKE_PAIRS_MAX   256
 #define FAKE_METRICS_MAX 64
 #define FAKE_JOBS_MAX    64 /* at a time */
+#define FAKE_CONNECT_MAX 64 /* that have not been told */
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
 #define FAKE_IOS_MAX     8
@@ -142,6 +143,18 @@ struct fake_job {
 	int result;
 	bp_job_fn *fn;
 	bp_job_done_fn *done;
+	void *arg;
+};
+
+/* What bp_connect() has been asked for and the device has not been told. Answers come in the same order. */
+struct fake_connect {
+	struct fake_connect *next; /* younger */
+	const char *name;          /* borrowed from the class */
+	uint32_t index;
+	uint32_t number;
+	bool answered; /* `fd` stands, and is the host's until it is told */
+	int fd;        /* or -errno */
+	bp_connect_fn *done;
 	void *arg;
 };
 
@@ -273,6 +286,7 @@ struct fakehost_dev {
 	size_t metric_count;
 	struct fake_metric metrics[FAKE_METRICS_MAX];
 	struct fake_job *jobs; /* oldest first */
+	struct fake_connect *connects;
 	struct fake_writer writer;
 	struct fake_reader reader;
 	struct fake_virtio virtio;
@@ -302,6 +316,7 @@ void fake_machine_fill(struct bp_host *table);
 void fake_state_fill(struct bp_host *table);
 void fake_virtio_fill(struct bp_host *table);
 void fake_io_fill(struct bp_host *table);
+void fake_connect_fill(struct bp_host *table);
 
 static inline struct fakehost_dev *fake_dev(struct bp_dev *dev)
 {
@@ -343,6 +358,10 @@ bool fake_state_tag(const struct fakehost_bytes *state, size_t index, uint32_t *
 /* Drops all jobs without telling of them. */
 void fake_jobs_drop(struct fakehost_dev *dev);
 
+/* Tells a device that runs of connections that have an answer; drops all, and closes what nobody has been told of. */
+void fake_connects_tell(struct fakehost_dev *dev);
+void fake_connects_drop(struct fakehost_dev *dev);
+
 /* Tells the device of events of its stream, if it runs and listens; later if it is quiet. */
 void fake_stream_tell(struct bp_stream *stream, uint32_t events);
 
@@ -353,6 +372,9 @@ bool fake_in_bounds(const struct bp_param *param, uint64_t number);
 /* Checks the device's pairs against its table and makes its first fake_cfg. -EINVAL, logged. */
 int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values);
 void fake_cfg_free(struct fakehost_dev *dev);
+
+/* The text of a value of the device's own table, or NULL if it is absent; its parameter in *ret, if there is one of the name. */
+const char *fake_cfg_text(const struct fakehost_dev *dev, const char *name, uint32_t index, struct bp_param *ret);
 
 /* The value of a parameter of the device, or `otherwise` if it is absent. */
 uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise);
@@ -367,5 +389,7 @@ void fake_networks_free(struct fakehost_dev *dev);
 
 /* Whether a NETWORK can say `text`. */
 bool fake_network_ok(const char *text);
+/* Whether bp_connect() connects it. */
+bool fake_network_connects(const char *text);
 
 #endif

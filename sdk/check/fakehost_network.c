@@ -31,6 +31,11 @@ bool fake_network_ok(const char *text)
 	return is_tap(text) || is_passt(text) || begins(text, "connect:") || begins(text, "listen:");
 }
 
+bool fake_network_connects(const char *text)
+{
+	return begins(text, "connect:");
+}
+
 int fake_listen(const char *path, char **ret_made)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -97,7 +102,7 @@ static int network_make(struct fake_network *network, const char *text, uint32_t
 	}
 	if (is_passt(text))
 		return add_pair(network, SOCK_STREAM);
-	if (begins(text, "connect:")) {
+	if (fake_network_connects(text)) {
 		network->near.flags = BP_NETWORK_CONNECTS;
 		return 0;
 	}
