@@ -11,7 +11,7 @@
 #define FAKE_RANGES_MAX  16
 #define FAKE_IRQS_MAX    16
 #define FAKE_TIMERS_MAX  64
-#define FAKE_FDS_MAX     64
+#define FAKE_FDS_MAX     4096
 #define FAKE_PINS_MAX    64
 #define FAKE_STREAMS_MAX 16
 #define FAKE_FILES_MAX   64
