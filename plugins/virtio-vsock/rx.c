@@ -3,8 +3,7 @@
  * Packets to the guest, into buffers that it has given.
  *
  * Data is read from the socket straight into these, as many of them in one call as the connection is likely to fill: a guest's buffers are
- * small (Linux: 4 KiB), and a system call for each would be most of the work. That is one more than its last read filled, or twice as
- * many as those if there may have been more to read.
+ * small (Linux: 4 KiB), and a system call for each would be most of the work. How many that is, its reads so far tell.
  * The header of each is written afterwards, when its length is known.
  *
  * Who is ready sends in turn. A socket that had more than was read is told of again by the event loop, where it is waited for; where it is not,
@@ -170,6 +169,19 @@ static uint32_t deliver(struct conn *conn, const struct gather *gather, uint32_t
 	return packets;
 }
 
+/* A read that filled all may have left much, and one that did not says little: a stream, too, has an end now and then. */
+static void learn(struct conn *conn, const struct gather *gather, bool full)
+{
+	uint32_t less = conn->gather - conn->gather / 4;
+
+	if (full)
+		conn->gather = 4 * gather->chains;
+	else
+		conn->gather = gather->filled < less ? less : gather->filled + 1;
+	if (conn->gather > GATHER_MAX)
+		conn->gather = GATHER_MAX;
+}
+
 /* One read of the socket. */
 static void send_data(struct conn *conn, uint64_t *budget_bytes)
 {
@@ -194,9 +206,7 @@ static void send_data(struct conn *conn, uint64_t *budget_bytes)
 	}
 	gather.filled = deliver(conn, &gather, (uint32_t)n);
 	*budget_bytes -= *budget_bytes < (uint64_t)n ? *budget_bytes : (uint64_t)n;
-	conn->gather = (uint32_t)n == gather.bytes ? 2 * gather.chains : gather.filled + 1;
-	if (conn->gather > GATHER_MAX)
-		conn->gather = GATHER_MAX;
+	learn(conn, &gather, (uint32_t)n == gather.bytes);
 	/* One that is not waited for any more has to be read up to its end. Another one if there may be more, and nobody will tell, or at a
 	 * moment that is of no use. */
 	if (!conn->watched ||
@@ -225,6 +235,11 @@ static bool send_control(struct conn *conn, uint32_t want, uint16_t op, uint32_t
 	return true;
 }
 
+static bool can_read(const struct conn *conn)
+{
+	return (conn->want & WANT_DATA) && credit_free(&conn->credit);
+}
+
 /* One turn of a connection that was ready. It may be gone after this. */
 static void send_turn(struct conn *conn, uint64_t *budget_bytes)
 {
@@ -238,10 +253,11 @@ static void send_turn(struct conn *conn, uint64_t *budget_bytes)
 		return;
 	}
 	if (send_control(conn, WANT_REQUEST, OP_REQUEST, 0) && send_control(conn, WANT_RESPONSE, OP_RESPONSE, 0)) {
-		if ((conn->want & WANT_DATA) && credit_free(&conn->credit))
+		if (can_read(conn))
 			send_data(conn, budget_bytes);
-		if ((conn->want & WANT_SHUTDOWN) && send_control(conn, WANT_SHUTDOWN, OP_SHUTDOWN, conn->host_shut) &&
-		    conn->state == CONN_ENDING)
+		/* Where the end of the data is still to be read, it is told together with what else has ended. */
+		if ((conn->want & WANT_SHUTDOWN) && !can_read(conn) &&
+		    send_control(conn, WANT_SHUTDOWN, OP_SHUTDOWN, conn->host_shut) && conn->state == CONN_ENDING)
 			deadline_start(vsock, &vsock->limits, &conn->limit);
 		send_control(conn, WANT_ROOM, OP_CREDIT_REQUEST, 0);
 		send_control(conn, WANT_ANSWER | WANT_CREDIT, OP_CREDIT_UPDATE, 0);

@@ -133,6 +133,7 @@ static void vsock_destroy(void *self) /* [main] */
 
 	table_free(vsock);
 	output_free(vsock);
+	bp_fd_del(vsock->dev, vsock->listen_fd);
 	free(vsock->iov);
 	free(vsock);
 }

@@ -94,9 +94,22 @@ static void blanks_are_allowed_around_both(void **state)
 static void malformed_lines_are_closed_without_text(void **state)
 {
 	static const char *const lines[] = {
-		"\n", "CONNECT\n", "CONNECT \n", "CONNECT52\n", "CONNECTS 52\n", "CONNEC 52\n", "HELLO 52\n",
-		"CONNECT 52 53\n", "CONNECT 52x\n", "CONNECT x52\n", "52\n", "GET / HTTP/1.1\r\n", "\xff\xfe\n",
-		"cONNECt@ 52\n", "\x03ONNECT 52\n", "CONNECT\n52\n",
+		"\n",
+		"CONNECT\n",
+		"CONNECT \n",
+		"CONNECT52\n",
+		"CONNECTS 52\n",
+		"CONNEC 52\n",
+		"HELLO 52\n",
+		"CONNECT 52 53\n",
+		"CONNECT 52x\n",
+		"CONNECT x52\n",
+		"52\n",
+		"GET / HTTP/1.1\r\n",
+		"\xff\xfe\n",
+		"cONNECt@ 52\n",
+		"\x03ONNECT 52\n",
+		"CONNECT\n52\n",
 	};
 	struct vsock_test *test = *state;
 
@@ -303,8 +316,12 @@ static void a_request_waits_for_a_driver(void **state)
 
 static void another_answer_than_a_response_is_a_refusal(void **state)
 {
-	static const uint16_t ops[] = { VIRTIO_VSOCK_OP_REQUEST,       VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_SHUTDOWN,
-					VIRTIO_VSOCK_OP_CREDIT_UPDATE, 99,                 VIRTIO_VSOCK_OP_INVALID };
+	static const uint16_t ops[] = { VIRTIO_VSOCK_OP_REQUEST,
+					VIRTIO_VSOCK_OP_RW,
+					VIRTIO_VSOCK_OP_SHUTDOWN,
+					VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+					99,
+					VIRTIO_VSOCK_OP_INVALID };
 	struct vsock_test *test = *state;
 
 	vsock_run(test);
@@ -329,7 +346,7 @@ static void local_ports_begin_at_two_to_the_30th(void **state)
 		struct peer peer;
 		int fd = ask_guest(test, 1234, &peer);
 
-		assert_int_equal(peer.host_port, PORT_FIRST + i);
+		assert_int_equal(peer.host_port, FIRST_PORT + i);
 		close(fd);
 	}
 }
@@ -342,9 +359,9 @@ static void a_local_port_is_of_one_connection(void **state)
 	int fd, other;
 
 	vsock_run(test);
-	fd = open_to_host(test, 1234, PORT_FIRST, &theirs);
+	fd = open_to_host(test, 1234, FIRST_PORT, &theirs);
 	other = open_to_guest(test, 1234, &ours);
-	assert_int_equal(ours.host_port, PORT_FIRST + 1);
+	assert_int_equal(ours.host_port, FIRST_PORT + 1);
 	give(test, 1, 64);
 	say(other, "mine");
 	settle(test);

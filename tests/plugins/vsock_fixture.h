@@ -36,9 +36,9 @@ extern const struct bp_plugin backplane_plugin;
 #define MS              UINT64_C(1000000)
 #define LIMIT           (2000 * MS)
 #define QUEUE_SIZE      256u
-#define PORT_FIRST      1073741824u
+#define FIRST_PORT      1073741824u
 #define BUF_ALLOC       262144u /* of the device, and of the guests here */
-#define PACKET_MAX      65536u  /* what a test sends or gets at a time */
+#define PACKET_BYTES    65536u  /* what a test sends or gets at a time */
 #define CHAINS_MAX      65536u
 
 struct vsock_test {
@@ -48,7 +48,7 @@ struct vsock_test {
 	char path[48];
 	struct fakehost_chain *rx[CHAINS_MAX]; /* buffers in the order in which they were given */
 	size_t given, seen;
-	uint8_t data[PACKET_MAX]; /* of the packet that was looked at last */
+	uint8_t data[PACKET_BYTES]; /* of the packet that was looked at last */
 };
 
 /* What the guest knows of a connection. */
@@ -101,8 +101,9 @@ static inline void vsock_power(struct vsock_test *test, const char *connections)
 		{ NULL, NULL },
 	};
 
-	assert_int_equal(
-	    fakehost_create(test->host, fakehost_class(&backplane_plugin, NULL), "vsock", values, &test->dev), 0);
+	assert_int_equal(fakehost_create(test->host, fakehost_class(&backplane_plugin, NULL), "vsock", values,
+					 &test->dev),
+			 0);
 	assert_int_equal(fakehost_start(test->dev), 0);
 }
 
@@ -198,7 +199,7 @@ static inline bool next_packet(struct vsock_test *test, struct virtio_vsock_hdr 
 		.fwd_cnt = le32toh(raw.fwd_cnt),
 	};
 	assert_int_equal(fakehost_chain_used(chain), HEADER + ret->len);
-	assert_true(ret->len <= PACKET_MAX);
+	assert_true(ret->len <= PACKET_BYTES);
 	assert_int_equal(fakehost_chain_get(chain, HEADER, test->data, ret->len), ret->len);
 	return true;
 }
