@@ -381,6 +381,16 @@ void vdev_reset(struct device *device)
 	device_reset(device);
 }
 
+uint16_t vdev_queue_taken(struct device *device, uint32_t index)
+{
+	uint16_t taken;
+
+	lock_take(&device->lock);
+	taken = device->vdev->queues[index].ring.avail_next;
+	lock_give(&device->lock);
+	return taken;
+}
+
 /* ---- configuration space ---- */
 
 void vdev_config_read(struct device *device, uint32_t offset, void *buf, uint32_t bytes)

@@ -72,6 +72,10 @@ int vdev_activate(struct device *device, const struct vdev_setup *setup, struct 
  * no interrupt follows. Waits for io under way, however long a disk takes. */
 void vdev_reset(struct device *device);
 
+/* [any] How many chains a queue has taken from its driver, modulo 2^16, so where in the available ring it goes on; behind a reset, of
+ * the life before. Of a queue that was ready then. */
+uint16_t vdev_queue_taken(struct device *device, uint32_t index);
+
 /* [any] The configuration space; offset + bytes within config_bytes. A write is nothing unless the device is config_writable. */
 void vdev_config_read(struct device *device, uint32_t offset, void *buf, uint32_t bytes);
 void vdev_config_write(struct device *device, uint32_t offset, const void *buf, uint32_t bytes);

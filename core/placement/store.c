@@ -5,6 +5,7 @@
 #include "core/base/fd.h"
 #include "core/config/path.h"
 #include "core/config/report.h"
+#include "core/placement/own_place.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,22 +45,29 @@ static int add_dir(struct store *store, const char *dir)
 	return 0;
 }
 
-/* Where libtool leaves plugins beside a program that has not been installed. */
-static int add_build_dir(struct store *store)
+static bool is_folder(const char *path)
 {
-	char program[PATH_MAX], path[PATH_MAX + 32];
-	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	struct stat st;
-	const char *slash;
 
-	if (length <= 0)
-		return 0;
-	program[length] = 0;
-	slash = strrchr(program, '/');
-	if (!slash)
-		return 0;
-	snprintf(path, sizeof(path), "%.*s/plugins/.libs", (int)(slash - program), program);
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? add_dir(store, path) : 0;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Where libtool leaves plugins beside a program that has not been installed, and where they are installed: with the program, below
+ * whatever root. */
+static int add_own_dirs(struct store *store)
+{
+	struct own_place own;
+	char path[PATH_MAX];
+	int r = 0;
+
+	if (own_place_find(&own)) {
+		if (snprintf(path, sizeof(path), "%s/plugins/.libs", own.folder) < PATH_MAX && is_folder(path))
+			r = add_dir(store, path);
+		if (r == 0 && own.installed &&
+		    snprintf(path, sizeof(path), "%s%s", own.root, BACKPLANE_PLUGIN_DIR) < PATH_MAX && is_folder(path))
+			return add_dir(store, path);
+	}
+	return r == 0 ? add_dir(store, BACKPLANE_PLUGIN_DIR) : r;
 }
 
 int store_new(struct store **ret, struct err *err)
@@ -70,9 +78,7 @@ int store_new(struct store **ret, struct err *err)
 
 	if (!store)
 		return err_sys(err, -ENOMEM, "plugins");
-	r = add_build_dir(store);
-	if (r == 0)
-		r = add_dir(store, BACKPLANE_PLUGIN_DIR);
+	r = add_own_dirs(store);
 	if (r == 0 && env && geteuid() != 0 && !getauxval(AT_SECURE)) {
 		FREE_AUTO char *copy = strdup(env);
 		char *state = NULL;

@@ -2,7 +2,7 @@
 /*
  * Which file a plugin's name means, and the plugins that have been loaded into this process. Main thread.
  *
- * A name is looked up in the folder of installed plugins, then in BACKPLANE_PLUGIN_PATH (colon-separated; ignored for root
+ * A name is looked up in the folder of installed plugins, of the program's own root (DESTDIR) if it has one, then in BACKPLANE_PLUGIN_PATH (colon-separated; ignored for root
  * and for programs that run with raised privileges). A program that runs from its build tree looks beside itself first. With
  * a slash it is a path, relative to the file that it stands in.
  */

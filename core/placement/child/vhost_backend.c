@@ -136,6 +136,9 @@ static int set_status(struct vhost_backend *backend, const struct vhost_message 
 		return vhost_backend_refuse(err, message, "there are eight bits");
 	if (!status) {
 		vhost_backend_go_inactive(backend);
+		/* The driver begins anew, at 0. */
+		for (uint32_t i = 0; i < backend->offer.queue_count; i++)
+			backend->queues[i].next = 0;
 		return 0;
 	}
 	if (backend->active && !(status & VHOST_STATUS_DRIVER_OK))

@@ -11,8 +11,9 @@
  * every queue whose set-up is complete. While it is active only GET_*, SET_CONFIG, SET_STATUS, GET_VRING_BASE and
  * ENABLE are allowed, and ENABLE 1 of queues that it is active with only.
  *
- * A queue is not stopped by itself: GET_VRING_BASE and ENABLE 0 while it is active end this life as SET_STATUS 0 does,
- * and the base is 0.
+ * A queue is not stopped by itself: GET_VRING_BASE and ENABLE 0 while it is active end this life as SET_STATUS 0 does. But
+ * each queue that ran remembers where in the available ring it would have gone on, until it is set up anew or the status
+ * is 0: that is the base which GET_VRING_BASE tells. What the device had taken by then and not given back is lost, as in a reset.
  *
  *   message                          allowed when
  *   GET_FEATURES, GET_PROTOCOL_*     always

@@ -24,6 +24,7 @@ struct vhost_queue {
 	bool addressed;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 	int kick_fd, call_fd, err_fd; /* owned; -1: none */
+	uint16_t next;                /* where in the available ring it has stopped; 0: it has not run */
 };
 
 struct vhost_backend {
@@ -54,7 +55,7 @@ int vhost_backend_of_queue(struct vhost_backend *backend, struct vhost_message *
 
 /* Activates the device with what was set up. */
 int vhost_backend_start(struct vhost_backend *backend, const struct vhost_message *message);
-/* Ends a life, if there is one, and forgets what was set for it. */
+/* Ends a life, if there is one, and forgets what was set for it. Where its queues have stopped is noted. */
 void vhost_backend_go_inactive(struct vhost_backend *backend);
 
 /* Whether no queue is half set up. */
@@ -64,6 +65,7 @@ bool vhost_backend_queues_finished(const struct vhost_backend *backend);
 void vhost_backend_signal_error(struct vhost_backend *backend);
 
 void vhost_queue_init(struct vhost_queue *queue);
+/* All that was set; not where it has stopped. */
 void vhost_queue_forget(struct vhost_queue *queue);
 
 #endif

@@ -23,10 +23,14 @@ void vhost_queue_init(struct vhost_queue *queue)
 
 void vhost_queue_forget(struct vhost_queue *queue)
 {
+	uint16_t next;
+
 	fd_close(queue->kick_fd);
 	fd_close(queue->call_fd);
 	fd_close(queue->err_fd);
+	next = queue->next;
 	vhost_queue_init(queue);
+	queue->next = next;
 }
 
 static bool queue_complete(const struct vhost_queue *queue)
@@ -57,12 +61,19 @@ void vhost_backend_signal_error(struct vhost_backend *backend)
 
 void vhost_backend_go_inactive(struct vhost_backend *backend)
 {
+	bool ran = backend->active;
+
 	vdev_reset(backend->spec.device);
 	backend->active = false;
 	backend->status = 0;
 	atomic_store(&backend->broken, false);
-	for (uint32_t i = 0; i < backend->offer.queue_count; i++)
-		vhost_queue_forget(&backend->queues[i]);
+	for (uint32_t i = 0; i < backend->offer.queue_count; i++) {
+		struct vhost_queue *queue = &backend->queues[i];
+
+		if (ran)
+			queue->next = queue_complete(queue) ? vdev_queue_taken(backend->spec.device, i) : 0;
+		vhost_queue_forget(queue);
+	}
 }
 
 /* Whether both are one eventfd, of which each message brings a descriptor of its own. A kernel that cannot say makes
@@ -136,6 +147,14 @@ static int set_vring_num(struct vhost_backend *backend, const struct vhost_messa
 	if (!size || size > backend->offer.queue_size || (size & (size - 1)))
 		return vhost_backend_refuse(err, message, "no queue has that size");
 	queue->size = (uint16_t)size;
+	return 0;
+}
+
+static int set_vring_base(const struct vhost_message *message, struct vhost_queue *queue, struct err *err)
+{
+	if (message->payload.state.num)
+		return vhost_backend_refuse(err, message, "queues begin at 0");
+	queue->next = 0;
 	return 0;
 }
 
@@ -217,7 +236,7 @@ int vhost_backend_of_queue(struct vhost_backend *backend, struct vhost_message *
 	case VHOST_SET_VRING_ADDR:
 		return set_vring_addr(message, queue, err);
 	case VHOST_SET_VRING_BASE:
-		return message->payload.state.num ? vhost_backend_refuse(err, message, "queues begin at 0") : 0;
+		return set_vring_base(message, queue, err);
 	case VHOST_SET_VRING_KICK:
 		return set_vring_fd(message, &queue->kick_fd, err);
 	case VHOST_SET_VRING_CALL:
@@ -231,7 +250,7 @@ int vhost_backend_of_queue(struct vhost_backend *backend, struct vhost_message *
 			vhost_backend_go_inactive(backend);
 		else
 			vhost_queue_forget(queue);
-		reply->payload.state = (struct vhost_vring_state){ .index = index };
+		reply->payload.state = (struct vhost_vring_state){ .index = index, .num = queue->next };
 		return 0;
 	}
 }
