@@ -202,6 +202,7 @@ const struct bp_host device_host = {
 	.get_bytes = host_get_bytes,
 	.info = host_info,
 	.cfg_network = host_cfg_network,
+	.connect = host_connect,
 	.chain_peek = host_chain_peek,
 	.chain_wrote = host_chain_wrote,
 };

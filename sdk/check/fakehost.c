@@ -207,23 +207,24 @@ int fakehost_poll(struct fakehost *host)
 	int called = 0;
 
 	for (struct fakehost_dev *dev = host->devices; dev; dev = dev->next) {
-		for (size_t i = 0; dev->state == FAKE_RUNNING && i < FAKE_FDS_MAX; i++) {
-			struct fake_fd *fd = &dev->fds[i];
-			struct pollfd pfd = { .fd = fd->fd };
+		for (size_t i = 0; dev->state == FAKE_RUNNING && i < dev->fd_count; i++) {
+			/* The callback may add others, for which the list may move. */
+			struct fake_fd fd = dev->fds[i];
+			struct pollfd pfd = { .fd = fd.fd };
 			struct fake_here before;
 
-			if (!fd->used)
+			if (!fd.used)
 				continue;
-			if (fd->events & BP_FD_IN)
+			if (fd.events & BP_FD_IN)
 				pfd.events |= POLLIN;
-			if (fd->events & BP_FD_OUT)
+			if (fd.events & BP_FD_OUT)
 				pfd.events |= POLLOUT;
 			if (poll(&pfd, 1, 0) < 0)
 				return -errno;
 			if (!pfd.revents)
 				continue;
 			before = fake_enter(dev, FAKE_DEV);
-			fd->fn(fd->arg, fd->fd, events_of_poll(pfd.revents));
+			fd.fn(fd.arg, fd.fd, events_of_poll(pfd.revents));
 			fake_leave(before);
 			called++;
 		}
@@ -290,7 +291,7 @@ static int claim_declared(struct fakehost_dev *dev)
 /* Reports what a device has left behind. */
 static void check_leftovers(struct fakehost_dev *dev, bool created)
 {
-	for (size_t i = 0; i < FAKE_FDS_MAX; i++)
+	for (size_t i = 0; i < dev->fd_count; i++)
 		if (dev->fds[i].used)
 			fake_breach(dev, "fd %d is still registered", dev->fds[i].fd);
 	for (size_t i = 0; i < FAKE_PINS_MAX; i++)
@@ -327,6 +328,7 @@ static void dev_free(struct fakehost_dev *dev)
 	fake_io_free(dev);
 	fake_virtio_free(dev);
 	free(dev->events);
+	free(dev->fds);
 	free(dev);
 }
 

@@ -75,7 +75,8 @@ uint64_t fakehost_clock(const struct fakehost *host, uint32_t clock);
 int fakehost_clock_set(struct fakehost *host, uint32_t clock, uint64_t ns);
 
 /* Looks once, without waiting, which registered fds are ready, and calls back. How many
- * callbacks, or -errno. */
+ * callbacks, or -errno. As with the real host, a device has at most 4096 of them, if the test's
+ * RLIMIT_NOFILE is that high. */
 int fakehost_poll(struct fakehost *host);
 
 /* How often the contract has been broken, by whomever. */

@@ -273,7 +273,9 @@ struct fakehost_dev {
 	uint64_t irqs[FAKE_IRQS_MAX];
 	struct fake_range ranges[FAKE_RANGES_MAX];
 	struct fake_timer timers[FAKE_TIMERS_MAX];
-	struct fake_fd fds[FAKE_FDS_MAX];
+	size_t fd_count; /* that were in use at a time */
+	size_t fd_capacity;
+	struct fake_fd *fds;
 	struct fake_pin pins[FAKE_PINS_MAX];
 	size_t stream_count;
 	struct bp_stream *streams[FAKE_STREAMS_MAX];
