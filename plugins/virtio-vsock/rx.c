@@ -240,16 +240,14 @@ static bool can_read(const struct conn *conn)
 	return (conn->want & WANT_DATA) && credit_free(&conn->credit);
 }
 
-/* One turn of a connection that was ready. It may be gone after this. */
+/* One turn of a connection that was ready, with at least one buffer. It may be gone after this. */
 static void send_turn(struct conn *conn, uint64_t *budget_bytes)
 {
 	struct vsock *vsock = conn->vsock;
 
 	if (conn->want & WANT_RST) {
-		if (send_control(conn, WANT_RST, OP_RST, 0))
-			conn_over(conn);
-		else
-			conn_ready(conn);
+		send_control(conn, WANT_RST, OP_RST, 0);
+		conn_over(conn);
 		return;
 	}
 	if (send_control(conn, WANT_REQUEST, OP_REQUEST, 0) && send_control(conn, WANT_RESPONSE, OP_RESPONSE, 0)) {

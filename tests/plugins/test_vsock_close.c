@@ -415,6 +415,87 @@ static void a_guest_that_closes_is_answered_after_two_seconds(void **state)
 	close(other);
 }
 
+/* The same while the guest gives no buffer for the answer: neither waits for the other. */
+static void an_answer_that_cannot_be_sent_holds_no_data_up(void **state)
+{
+	struct vsock_test *test = *state;
+	struct peer peer;
+	size_t sent;
+	int fd;
+
+	vsock_run(test);
+	fd = open_to_host(test, 1, 1, &peer);
+	sent = fill_host(test, &peer);
+	while (fakehost_chains_left(test->dev, RX)) {
+		sends(test, &peer, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
+		gets_of(test, &peer, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	}
+	sends_shutdown(test, &peer, BOTH);
+	pass(test, LIMIT);
+	/* It is as good as gone: nothing that the guest says matters. */
+	sends_text(test, &peer, "too late");
+	sends(test, &peer, VIRTIO_VSOCK_OP_REQUEST);
+	assert_int_equal(drain(test, fd, sent), 0);
+	assert_int_equal(metric(test, "connections_open"), 1);
+	give(test, 2, 64);
+	settle(test);
+	gets_of(test, &peer, VIRTIO_VSOCK_OP_RST);
+	gets_nothing(test);
+	is_gone(test);
+	close(fd);
+}
+
+/* It takes what is there, and no more of what was kept for it. */
+static void a_host_that_stops_listening_with_data_under_way_is_told(void **state)
+{
+	struct vsock_test *test = *state;
+	struct virtio_vsock_hdr header;
+	uint8_t buf[PACKET_BYTES];
+	struct peer peer;
+	size_t sent;
+	int fd;
+
+	vsock_run(test);
+	fd = open_to_host(test, 1, 1, &peer);
+	sent = fill_host(test, &peer);
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, buf, sizeof(buf), 0) > 0)
+		;
+	settle(test);
+	do
+		assert_true(next_packet(test, &header));
+	while (header.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	assert_int_equal(header.op, VIRTIO_VSOCK_OP_SHUTDOWN);
+	assert_int_equal(header.flags, RECEIVE);
+	/* All of it has been dealt with. */
+	assert_int_equal(header.fwd_cnt, sent);
+	say(fd, "still here");
+	settle(test);
+	gets_text(test, &peer, "still here");
+	close(fd);
+}
+
+/* One buffer at a time: response, then the end. */
+static void a_host_that_is_gone_at_once_is_told_in_order(void **state)
+{
+	struct vsock_test *test = *state;
+	struct peer peer = { .guest_port = 1, .host_port = 1, .buf_alloc = BUF_ALLOC };
+
+	vsock_run(test);
+	sends(test, &peer, VIRTIO_VSOCK_OP_REQUEST);
+	close(let_in(test, 1));
+	settle(test);
+	give(test, 1, 64);
+	settle(test);
+	gets_of(test, &peer, VIRTIO_VSOCK_OP_RESPONSE);
+	gets_nothing(test);
+	give(test, 1, 64);
+	settle(test);
+	assert_int_equal(gets_of(test, &peer, VIRTIO_VSOCK_OP_SHUTDOWN).flags, BOTH);
+	sends(test, &peer, VIRTIO_VSOCK_OP_RST);
+	is_gone(test);
+}
+
 static void a_reset_with_data_under_way_loses_none(void **state)
 {
 	struct vsock_test *test = *state;
@@ -563,6 +644,9 @@ int main(void)
 		VSOCK_TEST(a_guest_that_does_not_receive_causes_no_work),
 		VSOCK_TEST(a_guest_that_closes_with_data_under_way_loses_none),
 		VSOCK_TEST(a_guest_that_closes_is_answered_after_two_seconds),
+		VSOCK_TEST(an_answer_that_cannot_be_sent_holds_no_data_up),
+		VSOCK_TEST(a_host_that_stops_listening_with_data_under_way_is_told),
+		VSOCK_TEST(a_host_that_is_gone_at_once_is_told_in_order),
 		VSOCK_TEST(a_reset_with_data_under_way_loses_none),
 		VSOCK_TEST(data_under_way_to_a_host_that_closes_is_dropped),
 		VSOCK_TEST(a_guest_that_resets_ends_it),

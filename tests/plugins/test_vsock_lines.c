@@ -406,6 +406,35 @@ static void there_can_be_1023_connections_and_no_more(void **state)
 	free(fds);
 }
 
+/* The host has no descriptors left for a while. */
+static void who_cannot_be_let_in_waits(void **state)
+{
+	struct vsock_test *test = *state;
+	struct rlimit limit, none;
+	int fd, more;
+
+	vsock_run(test);
+	fd = dial(test);
+	/* From the next that would be taken on. */
+	more = dup(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)more;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	close(more);
+	say(fd, "CONNECT 1\n");
+	/* That there is somebody is told once in a while, not all the time. */
+	settle(test);
+	assert_int_equal(settle(test), 0);
+	pass(test, 99 * MS);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(settle(test), 0);
+	give(test, 1, 64);
+	pass(test, MS);
+	assert_int_equal(gets(test, VIRTIO_VSOCK_OP_REQUEST).dst_port, 1);
+	close(fd);
+}
+
 static void their_number_is_a_parameter(void **state)
 {
 	struct vsock_test *test = *state;
@@ -444,6 +473,7 @@ int main(void)
 		VSOCK_TEST(local_ports_begin_at_two_to_the_30th),
 		VSOCK_TEST(a_local_port_is_of_one_connection),
 		VSOCK_TEST(there_can_be_1023_connections_and_no_more),
+		VSOCK_TEST(who_cannot_be_let_in_waits),
 		VSOCK_TEST(their_number_is_a_parameter),
 	};
 
