@@ -205,4 +205,5 @@ const struct bp_host device_host = {
 	.connect = host_connect,
 	.chain_peek = host_chain_peek,
 	.chain_wrote = host_chain_wrote,
+	.virtio_look = host_virtio_look,
 };

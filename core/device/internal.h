@@ -329,6 +329,7 @@ int host_stream_write(struct bp_dev *dev, struct bp_stream *stream, const void *
 int host_virtio_offer(struct bp_dev *dev, uint64_t features, uint32_t queues);
 int host_virtio_config_write(struct bp_dev *dev, uint32_t offset, const void *buf, uint32_t bytes);
 int host_virtio_config_read(struct bp_dev *dev, uint32_t offset, void *buf, uint32_t bytes);
+int host_virtio_look(struct bp_dev *dev, uint32_t queue, uint32_t tell);
 uint64_t host_chain_left(struct bp_chain *handle, uint32_t side);
 size_t host_chain_read(struct bp_chain *handle, void *buf, size_t bytes);
 size_t host_chain_write(struct bp_chain *handle, const void *buf, size_t bytes);

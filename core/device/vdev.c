@@ -17,6 +17,8 @@ struct vdev_queue {
 	struct device *device;
 	uint32_t index;
 	bool ready;
+	bool silent;  /* the guest need not tell: the plugin looks by itself */
+	bool handing; /* its chains are being handed over */
 	int kick_fd, call_fd;
 	struct virtqueue ring;
 	struct chain_store chains;
@@ -120,30 +122,37 @@ static void ring_broken(struct vdev_queue *queue)
 	device_broken(queue->device, text);
 }
 
-/* Hands chains to the plugin until the queue is empty and will tell of more, or others have to have their turn. */
-static void drain(struct vdev_queue *queue)
+/* Hands chains to the plugin until the queue is empty, and will tell of more if it is to, or others have to have their turn. `lap`: each
+ * of the calls is one by itself for whoever looks how long callbacks take. How many chains. */
+static uint32_t drain(struct vdev_queue *queue, bool lap)
 {
 	struct device *device = queue->device;
+	uint32_t turn = queue->ring.size, count = 0;
 
 	virtqueue_disarm(&queue->ring);
-	device_lap(device);
-	for (uint32_t turn = queue->ring.size; turn && !device->broken; turn--) {
+	queue->handing = true;
+	for (; turn && !device->broken; turn--) {
 		struct chain *chain = virtqueue_pop(&queue->ring);
 
 		if (chain) {
 			chain->head.host = device->head.host;
 			chain->head.dev = &device->head;
 			chain->head.queue = queue->index;
+			count++;
 			device->class->virtio.request(device->self, &chain->head);
-			device_lap(device);
+			if (lap)
+				device_lap(device);
 		} else if (queue->ring.broken) {
 			ring_broken(queue);
-		} else if (!virtqueue_arm(&queue->ring)) {
-			return;
+		} else if (queue->silent || !virtqueue_arm(&queue->ring)) {
+			break;
 		}
 	}
-	if (!device->broken)
+	queue->handing = false;
+	/* A plugin that looks by itself looks again. */
+	if (!turn && !queue->silent && !device->broken)
 		fd_event_signal(queue->kick_fd);
+	return count;
 }
 
 /* The eventfd is not read: it is waited for by its edges, and each signal is one. */
@@ -153,7 +162,27 @@ static void on_kick(void *arg, int fd, uint32_t events)
 
 	(void)fd;
 	(void)events;
-	drain(queue);
+	device_lap(queue->device);
+	(void)drain(queue, true);
+}
+
+int host_virtio_look(struct bp_dev *dev, uint32_t index, uint32_t tell)
+{
+	struct device *device = device_of(dev);
+	struct vdev_queue *queue;
+
+	if (!device_on_tag(device, false, true, "bp_virtio_look"))
+		return -EDEADLK;
+	if (device->state != DEVICE_RUNNING || !device->vdev || !device->vdev->active ||
+	    index >= device->vdev->queue_count)
+		return -EINVAL;
+	queue = &device->vdev->queues[index];
+	if (!queue->ready)
+		return -EINVAL;
+	if (queue->handing)
+		return -EBUSY;
+	queue->silent = !tell;
+	return (int)drain(queue, false);
 }
 
 /* ---- completions ---- */
@@ -331,6 +360,7 @@ static int open_queue(struct vdev_queue *queue, const struct vdev_queue_setup *s
 		return err_sys(err, r, "queue %" PRIu32 ": its notifications cannot be waited for", queue->index);
 	queue->kick_fd = setup->kick_fd;
 	queue->call_fd = setup->call_fd;
+	queue->silent = false;
 	queue->ready = true;
 	return 0;
 }

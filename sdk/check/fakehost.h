@@ -168,7 +168,8 @@ uint64_t fakehost_virtio_offer(const struct fakehost_dev *dev, uint32_t *ret_que
  * broken, or has a driver already. */
 int fakehost_activate(struct fakehost_dev *dev, uint64_t features, uint32_t queues);
 
-/* Hands a chain to the device: classify, if it has that, and request. In *ret unless NULL. -EACCES without a driver or if the device
+/* Hands a chain to the device: classify, if it has that, and request. In *ret unless NULL. A device that looks by itself (bp_virtio_look())
+ * gets it when it does. -EACCES without a driver or if the device
  * is broken or does not run, -ENOSPC if it has as many of this queue as that has entries, -EINVAL for pieces or a queue that cannot be. */
 int fakehost_chain(struct fakehost_dev *dev, uint32_t queue, const struct fakehost_piece *pieces,
 		   struct fakehost_chain **ret);
@@ -187,7 +188,10 @@ size_t fakehost_chain_get(const struct fakehost_chain *chain, uint64_t offset, v
 /* What classify said: a BP_OP_*. */
 uint32_t fakehost_chain_kind(const struct fakehost_chain *chain);
 
-/* How many chains of a queue the device has, and how many it has completed since it was created. */
+/* Whether the guest is to tell of new chains in a queue: see bp_virtio_look(). */
+bool fakehost_queue_tells(const struct fakehost_dev *dev, uint32_t queue);
+
+/* How many chains of a queue the device has or would get by looking, and how many it has completed since it was created. */
 uint32_t fakehost_chains_left(const struct fakehost_dev *dev, uint32_t queue);
 uint32_t fakehost_chains_done(const struct fakehost_dev *dev);
 

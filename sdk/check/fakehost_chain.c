@@ -93,6 +93,28 @@ static int host_virtio_offer(struct bp_dev *dev, uint64_t features, uint32_t que
 	return 0;
 }
 
+static int host_virtio_look(struct bp_dev *dev, uint32_t queue, uint32_t tell)
+{
+	struct fakehost_dev *own = fake_dev(dev);
+	struct fake_virtio *virtio = &own->virtio;
+	int r = fake_tag(own, FAKE_DEV, "bp_virtio_look"), count = 0;
+
+	if (r)
+		return r;
+	if (!virtio->active || own->state != FAKE_RUNNING || queue >= virtio->queues_used)
+		return -EINVAL;
+	if (virtio->handing[queue])
+		return -EBUSY;
+	virtio->silent[queue] = !tell;
+	for (struct fakehost_chain *chain = virtio->chains; chain && !own->broken; chain = chain->next) {
+		if (chain->chain.queue != queue || chain->handed || chain->state != FAKE_CHAIN_BUSY)
+			continue;
+		fake_chain_hand(chain);
+		count++;
+	}
+	return count;
+}
+
 static int host_config_write(struct bp_dev *dev, uint32_t offset, const void *buf, uint32_t bytes)
 {
 	struct fakehost_dev *own = fake_dev(dev);
@@ -252,5 +274,6 @@ void fake_virtio_fill(struct bp_host *table)
 	table->chain_skip = host_chain_skip;
 	table->chain_peek = host_chain_peek;
 	table->chain_wrote = host_chain_wrote;
+	table->virtio_look = host_virtio_look;
 	table->chain_complete = host_chain_complete;
 }

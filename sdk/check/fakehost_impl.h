@@ -193,6 +193,7 @@ struct fakehost_chain {
 	struct fakehost_dev *dev;
 	struct fakehost_chain *next; /* of the same device, younger */
 	enum fake_chain_state state;
+	bool handed;    /* the device has been asked */
 	uint32_t order; /* of its completion, as the guest sees it; 0: it does not */
 	uint32_t iov_count;
 	struct iovec *iov; /* what the device reads, then what it writes; each piece malloc'ed */
@@ -210,7 +211,9 @@ struct fake_virtio {
 	uint32_t queues;
 	bool active;
 	uint32_t queues_used;                /* by the driver */
-	uint32_t left[BP_VIRTIO_QUEUES_MAX]; /* chains that the device has */
+	uint32_t left[BP_VIRTIO_QUEUES_MAX]; /* chains that the device has, or could have */
+	bool silent[BP_VIRTIO_QUEUES_MAX];   /* it looks by itself */
+	bool handing[BP_VIRTIO_QUEUES_MAX];  /* it is being asked */
 	uint32_t done;                       /* how many the guest has got back */
 	bool changed;                        /* config space, in this callback */
 	uint32_t notices;
@@ -388,6 +391,9 @@ int fake_listen(const char *path, char **ret_made);
 int fake_network_get(struct fakehost_dev *dev, const char *name, uint32_t index, const char *text, uint32_t pairs,
 		     struct bp_network *ret);
 void fake_networks_free(struct fakehost_dev *dev);
+
+/* Asks the device for what a chain is about, and then to do it. */
+void fake_chain_hand(struct fakehost_chain *chain);
 
 /* Whether a NETWORK can say `text`. */
 bool fake_network_ok(const char *text);

@@ -90,6 +90,7 @@ void fake_virtio_void(struct fakehost_dev *dev)
 		if (chain->state == FAKE_CHAIN_BUSY)
 			chain->state = FAKE_CHAIN_VOID;
 	memset(dev->virtio.left, 0, sizeof(dev->virtio.left));
+	memset(dev->virtio.silent, 0, sizeof(dev->virtio.silent));
 	pthread_mutex_unlock(&dev->host->lock);
 }
 
@@ -201,13 +202,27 @@ static void classify(struct fakehost_chain *chain)
 	fake_leave(before);
 }
 
+void fake_chain_hand(struct fakehost_chain *chain)
+{
+	struct fakehost_dev *dev = chain->dev;
+	struct fake_here before;
+
+	chain->handed = true;
+	if (dev->virtio.class_table.classify)
+		classify(chain);
+	dev->virtio.handing[chain->chain.queue] = true;
+	before = fake_enter(dev, FAKE_DEV);
+	dev->virtio.class_table.request(dev->self, &chain->chain);
+	fake_leave(before);
+	dev->virtio.handing[chain->chain.queue] = false;
+}
+
 int fakehost_chain(struct fakehost_dev *dev, uint32_t queue, const struct fakehost_piece *pieces,
 		   struct fakehost_chain **ret)
 {
 	struct fake_virtio *virtio = &dev->virtio;
 	int count = count_pieces(pieces);
 	struct fakehost_chain *chain;
-	struct fake_here before;
 
 	if (!virtio->active || dev->state != FAKE_RUNNING || dev->broken)
 		return -EACCES;
@@ -221,14 +236,16 @@ int fakehost_chain(struct fakehost_dev *dev, uint32_t queue, const struct fakeho
 	*virtio->chains_end = chain;
 	virtio->chains_end = &chain->next;
 	virtio->left[queue]++;
-	if (virtio->class_table.classify)
-		classify(chain);
 	if (ret)
 		*ret = chain;
-	before = fake_enter(dev, FAKE_DEV);
-	virtio->class_table.request(dev->self, &chain->chain);
-	fake_leave(before);
+	if (!virtio->silent[queue])
+		fake_chain_hand(chain);
 	return 0;
+}
+
+bool fakehost_queue_tells(const struct fakehost_dev *dev, uint32_t queue)
+{
+	return queue < BP_VIRTIO_QUEUES_MAX && !dev->virtio.silent[queue];
 }
 
 uint32_t fakehost_chain_order(const struct fakehost_chain *chain)

@@ -318,9 +318,9 @@ static const struct {
 
 /* Those that take something which exists inside of one callback only, and those that this host does not have yet. */
 static const char *const elsewhere[] __attribute__((unused)) = {
-	"bp_put_uint",   "bp_put_bytes",   "bp_get_uint",   "bp_get_bytes",  "bp_chain_left",
-	"bp_chain_read", "bp_chain_write", "bp_chain_take", "bp_chain_skip", "bp_chain_complete",
-	"bp_io_submit",  "bp_stream_size", "bp_connect",    "bp_chain_peek", "bp_chain_wrote",
+	"bp_put_uint",    "bp_put_bytes",  "bp_get_uint",    "bp_get_bytes",      "bp_chain_left", "bp_chain_read",
+	"bp_chain_write", "bp_chain_take", "bp_chain_skip",  "bp_chain_complete", "bp_io_submit",  "bp_stream_size",
+	"bp_connect",     "bp_chain_peek", "bp_chain_wrote", "bp_virtio_look",
 };
 
 /* Every entry of the table after its four leading words is a pointer, and stands above. */

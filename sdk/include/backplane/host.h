@@ -150,6 +150,7 @@ struct bp_host {
 		       void *arg);
 	int (*chain_peek)(struct bp_chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
 	int (*chain_wrote)(struct bp_chain *chain, uint64_t bytes);
+	int (*virtio_look)(struct bp_dev *dev, uint32_t queue, uint32_t tell);
 };
 
 /* Whether the host has entry `field`. */

@@ -107,6 +107,16 @@ static inline int bp_virtio_config_read(struct bp_dev *dev, uint32_t offset, voi
 	return BP_HOST_CALL(dev, virtio_config_read, -ENOSYS, dev, offset, buf, bytes);
 }
 
+/* [dev] Since 0.3. Hands over, by `request` and before it returns, what the guest has put into a queue and nobody has looked at yet; at most as
+ * many chains as the queue has entries. `tell` says whether the guest is to tell of more from now on: 1, as at first, or 0, which spares
+ * both sides the notifications (2.7.10). A device that keeps chains until it has something for them, such as a network card its
+ * receive buffers, looks again when they become few, and with 1 when there are none left. A guest may tell all the same. How many
+ * chains, -EINVAL for a queue that the driver has not set up, -EBUSY within `request` for a chain of that queue. */
+static inline int bp_virtio_look(struct bp_dev *dev, uint32_t queue, uint32_t tell)
+{
+	return BP_HOST_CALL(dev, virtio_look, -ENOSYS, dev, queue, tell);
+}
+
 /* ---- chains ---- */
 
 /* [dev] Bytes that are left on a side (BP_CHAIN_READ or BP_CHAIN_WRITE) behind the cursor. */
