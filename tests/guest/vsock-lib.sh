@@ -6,6 +6,7 @@
 peer=$BP_BUILD/tests/guest/peer/vsock-peer
 vm=$BP_TMP/vm
 vmm=backplane
+place='' # what the device's entry says besides
 seed=${BP_SEED:-1}
 mkdir "$vm"
 log=$vm/log err=$vm/err metrics=$vm/metrics
@@ -28,7 +29,7 @@ vsock_config() {
 		boot = { kernel = "vmlinux"; initrd = "initrd.img"; cmdline = "console=ttyS0 quiet bp.script=/vsock.sh"; };
 		devices = (
 			{ plugin = "serial"; id = "console"; placement = "thread"; },
-			{ plugin = "virtio-vsock"; id = "vsock0"; cid = 3; uds_path = "v.sock"; }
+			{ plugin = "virtio-vsock"; id = "vsock0"; cid = 3; uds_path = "v.sock"; $place }
 		);
 	END
 }
