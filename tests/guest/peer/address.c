@@ -127,6 +127,8 @@ int address_ask(const struct address *address, int fd, const void *data, size_t 
 	char line[128];
 	size_t length = (size_t)snprintf(line, sizeof(line), "CONNECT %u\n", address->port);
 
+	if (!address->is_unix)
+		return 0;
 	if (bytes > sizeof(line) - length)
 		return -EMSGSIZE;
 	memcpy(line + length, data ? data : "", bytes);

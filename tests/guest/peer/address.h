@@ -31,7 +31,7 @@ void address_unlisten(const struct address *address);
 /* A non-blocking socket that connects: writable once it has. -errno; -EAGAIN: later. */
 int address_connect(const struct address *address);
 
-/* Writes the line that a Unix socket expects first, and `data` with it. 0 or -errno. */
+/* Writes the line that a Unix socket expects first, and `data` with it; nothing to others. 0 or -errno. */
 int address_ask(const struct address *address, int fd, const void *data, size_t bytes);
 
 #endif
