@@ -31,6 +31,17 @@ fail_values:
 	return -ENOMEM;
 }
 
+void value_clear(struct value *value)
+{
+	free(value->text);
+	fd_close(value->fd);
+	fd_close(value->fd_out);
+	for (uint32_t i = 0; value->network && i < value->network->fd_count; i++)
+		fd_close(value->network->fds[i]);
+	free(value->network);
+	values_free(value->group);
+}
+
 void values_free(struct values *values)
 {
 	if (!values)
@@ -38,12 +49,8 @@ void values_free(struct values *values)
 	for (size_t i = 0; i < values->schema->count; i++) {
 		struct value_list *list = &values->lists[i];
 
-		for (uint32_t j = 0; j < list->count; j++) {
-			free(list->items[j].text);
-			fd_close(list->items[j].fd);
-			fd_close(list->items[j].fd_out);
-			values_free(list->items[j].group);
-		}
+		for (uint32_t j = 0; j < list->count; j++)
+			value_clear(&list->items[j]);
 		free(list->items);
 	}
 	free(values->lists);

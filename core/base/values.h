@@ -58,6 +58,8 @@ struct values {
 
 /* An empty set. 0 or -ENOMEM. */
 int values_new(const struct schema *schema, const char *path, struct place place, struct values **ret);
+/* What a value owns; it is not in a list, or never looked at again. */
+void value_clear(struct value *value);
 /* Closes fds too. NULL is fine. */
 void values_free(struct values *values);
 
