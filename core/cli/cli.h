@@ -16,6 +16,7 @@ int cmd_check(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_plugins(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
+int cmd_connect(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_version(int argc, char **argv);

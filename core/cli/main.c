@@ -16,6 +16,7 @@ static const char help[] = "usage: backplane COMMAND [ARGUMENT]...\n"
 			   "  plugins       list the plugins that FILE can name\n"
 			   "  plugin NAME   show a plugin's keys, types and defaults\n"
 			   "  keys          show the keys that are not a plugin's\n"
+			   "  connect       connect standard input and output to a port of a guest\n"
 			   "  doctor        find out whether this host can run guests, and if not, why\n"
 			   "  version       show the versions of the program and of the plugin ABI\n"
 			   "\n"
@@ -25,8 +26,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", cmd_run },       { "check", cmd_check }, { "plan", cmd_plan },     { "plugins", cmd_plugins },
-	{ "plugin", cmd_plugin }, { "keys", cmd_keys },   { "doctor", cmd_doctor }, { "version", cmd_version },
+	{ "run", cmd_run },         { "check", cmd_check },   { "plan", cmd_plan },
+	{ "plugins", cmd_plugins }, { "plugin", cmd_plugin }, { "keys", cmd_keys },
+	{ "connect", cmd_connect }, { "doctor", cmd_doctor }, { "version", cmd_version },
 };
 
 int cmd_version(int argc, char **argv)
