@@ -4,6 +4,8 @@
 # Cases of the vsock tests: what goes over connections, whoever makes them. Sourced after vsock-lib.sh, whose machine is up.
 # shellcheck disable=SC2154
 
+round='' # tells the names of cases that are run again from those before
+
 guest_has_cid() {
 	guest_does cid "vsock-peer cid"
 	says cid 'cid 3$'
@@ -12,12 +14,12 @@ guest_has_cid() {
 # Connections at once, both ways at a time.
 many() { # COUNT BYTES
 	accept=(--count "$1") connect=(--count "$1" --bytes "$2" --order random)
-	exchange_begins to-host many-h
-	exchange_begins to-guest many-g
-	exchange_over to-host many-h
-	exchange_over to-guest many-g
-	all_complete many-h "$1"
-	all_complete many-g "$1"
+	exchange_begins to-host "many-h$round"
+	exchange_begins to-guest "many-g$round"
+	exchange_over to-host "many-h$round"
+	exchange_over to-guest "many-g$round"
+	all_complete "many-h$round" "$1"
+	all_complete "many-g$round" "$1"
 }
 
 # One after the other, each with some data.
@@ -52,13 +54,13 @@ cut() { # DIRECTION NAME connector|acceptor
 }
 
 guest_cuts() {
-	cut to-host guest-cuts-h connector
-	cut to-guest guest-cuts-g acceptor
+	cut to-host "guest-cuts-h$round" connector
+	cut to-guest "guest-cuts-g$round" acceptor
 }
 
 host_cuts() {
-	cut to-host host-cuts-h acceptor
-	cut to-guest host-cuts-g connector
+	cut to-host "host-cuts-h$round" acceptor
+	cut to-guest "host-cuts-g$round" connector
 }
 
 # Nobody listens there.

@@ -4,11 +4,12 @@
 # For tests of virtio-vsock with a Linux guest that does what it is told (vsock.sh), by vsock-peer on both sides. Sourced after
 # tests/lib.sh and boot.sh. With $vmm=qemu the machine is QEMU's, with vhost-vsock, and the host's side is AF_VSOCK as well.
 peer=$BP_BUILD/tests/guest/peer/vsock-peer
-vm=$BP_TMP/vm
+vm=${vm:-$BP_TMP/vm}
+program=$BP_BUILD/backplane
 vmm=backplane
 place='' # what the device's entry says besides
 seed=${BP_SEED:-1}
-mkdir "$vm"
+mkdir -p "$vm"
 log=$vm/log err=$vm/err metrics=$vm/metrics
 
 # ---- the machine ----
@@ -35,10 +36,10 @@ vsock_config() {
 }
 
 # Not in a case, so that the machine outlives it: what is written to descriptor 8 is typed on its console. Its status will be
-# in $vm/status. $runner is a command that runs the program, if that is not to be run as it is.
+# in $vm/status. $runner is what runs the program, if that is not to be run as it is.
 runner=()
 start_vm() {
-	local command=("${runner[@]}" "$BP_BUILD/backplane" run --log-level info --metrics "$metrics" "$vm/vm.cfg")
+	local command=("$program" run --log-level info --metrics "$metrics" "$vm/vm.cfg")
 	vsock_config
 	[[ $vmm != qemu ]] || command=(qemu-system-x86_64 -nodefaults -no-user-config -accel kvm -cpu host
 		-M microvm,x-option-roms=off,pit=off,pic=off,isa-serial=on,rtc=on -display none -no-reboot -smp 2 -m 256
@@ -49,7 +50,7 @@ start_vm() {
 	exec 8<>"$vm/keys"
 	{
 		status=0
-		sh -c 'echo $$ >"$0/pid"; exec "$@"' "$vm" "${command[@]}" || status=$?
+		"${runner[@]}" sh -c 'echo $$ >"$0/pid"; exec "$@"' "$vm" "${command[@]}" || status=$?
 		echo "$status" >"$vm/status"
 	} <"$vm/keys" >"$log" 2>"$err" 8>&- &
 }

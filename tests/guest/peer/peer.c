@@ -23,8 +23,9 @@
  *   --limit SECONDS  (100)
  *
  * It ends with the line "peer: complete=N cut=N empty=N refused=N bad=N sent=BYTES received=BYTES" and status 0 if no connection went
- * another way than it should. Two things are said once: "under way", when data has gone and come on each connection, and
- * "blocked sent=BYTES", if for a second none of them has taken any of what is there to be sent. One thread.
+ * another way than it should. Some things are said once: "N open", when all N are, at a time; "under way", when besides data has gone
+ * and come on each of them; and "blocked sent=BYTES", if for a second none has taken any of what is there to be sent. One
+ * thread.
  */
 #include "data.h"
 #include "exchange.h"
@@ -72,7 +73,7 @@ struct peer {
 	uint64_t results[RESULTS];
 	uint64_t sent, received; /* of those that are over */
 	uint64_t progress_ms, progress;
-	bool has_told_blocked, has_told_way;
+	bool has_told_open, has_told_way, has_told_blocked;
 };
 
 static uint64_t now_ms(void)
@@ -209,17 +210,22 @@ static void look_for_blocked(struct peer *peer)
 
 static void look_for_way(struct peer *peer)
 {
-	bool all = peer->live_count && peer->begun == peer->options.count;
+	bool open = peer->live_count == peer->options.count, way = open;
 
 	for (size_t i = 0; i < peer->live_count; i++) {
 		const struct exchange *exchange = &peer->all[peer->live[i]];
 
-		all &= exchange->sent && exchange->received;
+		open &= exchange->state == EXCHANGE_OPEN;
+		way &= exchange->sent && exchange->received;
 	}
-	if (!all || peer->has_told_way)
-		return;
-	peer->has_told_way = true;
-	puts("under way");
+	if (open && !peer->has_told_open) {
+		peer->has_told_open = true;
+		printf("%zu open\n", peer->live_count);
+	}
+	if (way && !peer->has_told_way) {
+		peer->has_told_way = true;
+		puts("under way");
+	}
 }
 
 static void look_at_limit(const struct peer *peer, uint64_t start_ms)
