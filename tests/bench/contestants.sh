@@ -6,7 +6,7 @@
 
 # Plugins are in threads, and in processes of their own for a contestant that is called *-process.
 
-# A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle, disk. DEVICES is what both sides
+# A case is "NAME KIND DEVICES CONTESTANT...". Kinds (see rounds): start, boot, idle, disk, vsock. DEVICES is what both sides
 # get: serial, and what devices_backplane and devices_qemu know besides, with commas. QEMU does not know "five", which comes last.
 cases=(
 	"start start serial bp-elf bp-bz bp-unpack bp-tiny qemu qemu-tuned qemu-tiny"
@@ -16,6 +16,7 @@ cases=(
 	"idle5 idle five bp-elf bp-elf-process"
 	"disk disk serial,disk bp-disk qemu-mmio qemu-pci host"
 	"places disk serial,disk bp-disk-process bp-disk"
+	"vsock vsock serial,vsock bp-vsock bp-vsock-process qemu-mmio qemu-pci"
 )
 # shellcheck source=five.sh
 . "$BP_SRC/tests/bench/five.sh"
@@ -28,18 +29,21 @@ devices_backplane() { # DEVICE: prints its entry in the list of devices
 	serial) echo '{ plugin = "serial"; id = "console"; },' ;;
 	five) five_devices "$base/five" ;;
 	disk) echo "{ plugin = \"virtio-blk\"; id = \"disk\"; path = \"$disk\"; direct = true; engine = \"io_uring\"; }," ;;
+	vsock) echo "{ plugin = \"virtio-vsock\"; id = \"vsock\"; cid = 3; uds_path = \"$base/v.sock\"; }," ;;
 	*) echo "no device $1" >&2; return 1 ;;
 	esac
 }
 
 devices_qemu() { # DEVICE CONTESTANT: prints its options, one a line
-	local transport=virtio-blk-device
-	[[ $2 != *-pci ]] || transport=virtio-blk-pci
+	local bus=device
+	[[ $2 != *-pci ]] || bus=pci
 	case $1 in
 	serial) printf '%s\n' -serial stdio ;;
 	disk)
 		printf '%s\n' -drive "if=none,id=disk,file=$disk,format=raw,cache=none,aio=${disk_aio[$2]}" \
-			-device "$transport,drive=disk" -global virtio-mmio.force-legacy=false ;;
+			-device "virtio-blk-$bus,drive=disk" -global virtio-mmio.force-legacy=false ;;
+	# The kernel does the work; there are no keys that would make it faster.
+	vsock) printf '%s\n' -device "vhost-vsock-$bus,guest-cid=3" -global virtio-mmio.force-legacy=false ;;
 	*) echo "no device $1" >&2; return 1 ;;
 	esac
 }
@@ -47,7 +51,7 @@ devices_qemu() { # DEVICE CONTESTANT: prints its options, one a line
 kernel_of() { # CONTESTANT
 	case $1 in
 	*-tiny | *-tiny-process) echo tiny.elf ;;
-	bp-elf | bp-elf-process | bp-disk | bp-disk-process | qemu-tuned | qemu-rtc | qemu-mmio | qemu-pci) echo vmlinux ;;
+	bp-elf | bp-elf-process | bp-disk | bp-disk-process | bp-vsock | bp-vsock-process | qemu-tuned | qemu-rtc | qemu-mmio | qemu-pci) echo vmlinux ;;
 	bp-bz | bp-unpack | qemu) echo vmlinuz ;;
 	*) echo "no contestant $1" >&2; return 1 ;;
 	esac
@@ -61,6 +65,7 @@ command_of() { # CONTESTANT DEVICES WORDS
 	initrd=initrd.img
 	[[ $kernel != tiny.elf ]] || initrd=''
 	[[ ,$2, != *,disk,* ]] || initrd=disk.img
+	[[ ,$2, != *,vsock,* ]] || initrd=vsock.img
 	IFS=, read -ra devices <<<"$2"
 	case $contestant in
 	bp-*)

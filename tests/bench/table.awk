@@ -35,7 +35,7 @@ END {
 		if (set_case[s] != last)
 			printf "\n%s: median (least - most)\n", set_case[s]
 		last = set_case[s]
-		printf "  %-12s %-16s %-32s %s\n", set_who[s], set_metric[s], \
+		printf "  %-16s %-28s %-32s %s\n", set_who[s], set_metric[s], \
 			spread(set_median[s], set_min[s], set_max[s]), set_unit[s]
 	}
 	for (k = 1; k <= timed_cases; k++) {
@@ -59,13 +59,13 @@ END {
 	for (f = 1; f <= figures; f++) {
 		what = figure_a[f] (figure_b[f] != "" ? " / " figure_b[f] : "") (figure_a[f] != "" ? " " : "") figure_metric[f]
 		if (figure_state[f] == "failed" || figure_state[f] == "missing") {
-			printf "  %-3s %-36s %s\n", figure_id[f], what, \
+			printf "  %-3s %-46s %s\n", figure_id[f], what, \
 				figure_state[f] == "failed" ? "no figure: a run failed" : "not measured"
 			incomplete = 1
 			continue
 		}
 		target = figure_target[f] == "-" ? "" : "to reach " figure_op[f] " " figure_target[f] ": " figure_state[f]
-		printf "  %-3s %-36s %-24s %-26s%s\n", figure_id[f], what, \
+		printf "  %-3s %-46s %-24s %-26s%s\n", figure_id[f], what, \
 			spread(figure_median[f], figure_min[f], figure_max[f]), target, counts_of(f)
 	}
 	for (i = 1; i <= skips; i++)
