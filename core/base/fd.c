@@ -7,6 +7,7 @@
 #include <linux/memfd.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 static int make_memfd(const char *name, uint64_t bytes, unsigned int flags)
@@ -32,6 +33,20 @@ int fd_memfd(const char *name, uint64_t bytes)
 int fd_memfd_huge(const char *name, uint64_t bytes)
 {
 	return make_memfd(name, bytes, MFD_HUGETLB | MFD_HUGE_2MB);
+}
+
+void fd_raise_limit(uint64_t count)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (count > limit.rlim_max)
+		count = limit.rlim_max;
+	if (limit.rlim_cur >= count)
+		return;
+	limit.rlim_cur = count;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int fd_event(void)

@@ -49,6 +49,10 @@ int fd_memfd(const char *name, uint64_t bytes);
 /* The same of huge pages of 2 MiB, of which `bytes` is a multiple. They are set aside when it is mapped, not before. */
 int fd_memfd_huge(const char *name, uint64_t bytes);
 
+/* Lets this process have so many descriptors, or as many as it may: the limit that one begins with is for programs that use select(), and a
+ * device has a dozen or more. If that fails, whoever has too few will say so. */
+void fd_raise_limit(uint64_t count);
+
 /* An eventfd, non-blocking and close-on-exec. The fd, or -errno. */
 int fd_event(void);
 /* Adds 1; wakes whoever waits. Never blocks, unless another process has the same eventfd and means it to. */

@@ -7,6 +7,8 @@
  */
 #include "core/base/schema.h"
 
+#include <backplane/network.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -15,19 +17,21 @@
 #include <string.h>
 
 /* What every version of the table has. */
-#define STRIDE_MIN  (offsetof(struct bp_param, help) + sizeof(const char *))
-#define STRIDE_MAX  1024
-#define FLAGS_KNOWN (BP_P_REQUIRED | BP_P_REPEATED | BP_P_WRITE)
+#define STRIDE_MIN   (offsetof(struct bp_param, help) + sizeof(const char *))
+#define STRIDE_MAX   1024
+#define FLAGS_SOCKET (BP_P_LISTEN | BP_P_CONNECT)
+#define FLAGS_KNOWN  (BP_P_REQUIRED | BP_P_REPEATED | BP_P_WRITE | FLAGS_SOCKET)
 /* "limit.burst.size": a label in messages. */
-#define LABEL_MAX   ((SCHEMA_DEPTH_MAX + 1) * (SCHEMA_NAME_MAX + 1) + 1)
+#define LABEL_MAX    ((SCHEMA_DEPTH_MAX + 1) * (SCHEMA_NAME_MAX + 1) + 1)
 
 static const char *const type_names[] = {
-	[BP_P_BOOL] = "bool",         [BP_P_INT] = "int",       [BP_P_UINT] = "uint",     [BP_P_SIZE] = "size",
-	[BP_P_DURATION] = "duration", [BP_P_STRING] = "string", [BP_P_CHOICE] = "choice", [BP_P_MAC] = "mac",
-	[BP_P_ADDRESS] = "address",   [BP_P_FILE] = "file",     [BP_P_STREAM] = "stream", [BP_P_GROUP] = "group",
+	[BP_P_BOOL] = "bool",         [BP_P_INT] = "int",         [BP_P_UINT] = "uint",     [BP_P_SIZE] = "size",
+	[BP_P_DURATION] = "duration", [BP_P_STRING] = "string",   [BP_P_CHOICE] = "choice", [BP_P_MAC] = "mac",
+	[BP_P_ADDRESS] = "address",   [BP_P_FILE] = "file",       [BP_P_STREAM] = "stream", [BP_P_GROUP] = "group",
+	[BP_P_SOCKET] = "socket",     [BP_P_NETWORK] = "network",
 };
 
-static_assert(sizeof(type_names) / sizeof(type_names[0]) == BP_P_GROUP + 1, "one name a type");
+static_assert(sizeof(type_names) / sizeof(type_names[0]) == BP_P_NETWORK + 1, "one name a type");
 
 /* One run of schema_copy(). */
 struct copying {
@@ -40,7 +44,7 @@ static int copy_table(struct copying *copying, const struct bp_param *table, uin
 
 const char *schema_type_name(uint32_t type)
 {
-	if (type < BP_P_BOOL || type > BP_P_GROUP)
+	if (type < BP_P_BOOL || type > BP_P_NETWORK)
 		return "?";
 	return type_names[type];
 }
@@ -79,6 +83,7 @@ static void param_clear(struct param *param)
 	free(param->def);
 	free(param->help);
 	free(param->readonly_param);
+	free(param->pairs_param);
 	schema_free(param->group);
 }
 
@@ -181,6 +186,10 @@ static const char *entry_complaint(const struct bp_param *raw)
 		return "unknown flags";
 	if ((raw->flags & BP_P_WRITE) && raw->type != BP_P_FILE)
 		return "BP_P_WRITE is for files";
+	if ((raw->flags & FLAGS_SOCKET) && raw->type != BP_P_SOCKET)
+		return "BP_P_LISTEN and BP_P_CONNECT are for sockets";
+	if (!(raw->flags & FLAGS_SOCKET) && raw->type == BP_P_SOCKET)
+		return "a socket without BP_P_LISTEN or BP_P_CONNECT";
 	if ((raw->min || raw->max) && !type_has_range(raw->type))
 		return "a range is for int, uint, size and duration";
 	if (raw->min > raw->max)
@@ -211,11 +220,16 @@ static int copy_entry(struct copying *copying, const struct bp_param *raw, unsig
 	const char *complaint;
 	int r;
 
-	if (raw->type < BP_P_BOOL || raw->type > BP_P_GROUP)
+	if (raw->type < BP_P_BOOL || raw->type > BP_P_NETWORK)
 		return err_set(copying->err, -EINVAL, "parameter \"%s\": unknown type %" PRIu32, label, raw->type);
 	complaint = entry_complaint(raw);
 	if (complaint)
 		return err_set(copying->err, -EINVAL, "parameter \"%s\": %s", label, complaint);
+	if (depth && (raw->type == BP_P_NETWORK || (raw->flags & BP_P_CONNECT)))
+		return err_set(copying->err, -EINVAL,
+			       "parameter \"%s\": what bp_connect() reaches stands in the device's own table, not in "
+			       "a group",
+			       label);
 	param->type = raw->type;
 	param->flags = raw->flags;
 	param->min = raw->min;
@@ -227,6 +241,9 @@ static int copy_entry(struct copying *copying, const struct bp_param *raw, unsig
 	if (r < 0)
 		return r;
 	r = copy_line(copying, raw->readonly_param, label, "readonly parameter", &param->readonly_param);
+	if (r < 0)
+		return r;
+	r = copy_line(copying, raw->pairs_param, label, "pairs parameter", &param->pairs_param);
 	if (r < 0)
 		return r;
 	if (raw->type == BP_P_CHOICE)
@@ -275,24 +292,63 @@ static int copy_param(struct copying *copying, const struct bp_param *raw, uint3
 	return copy_entry(copying, raw, depth, label, param);
 }
 
+/* The parameter of that name and type, which has one value at most; NULL: there is none. */
+static const struct param *find_other(const struct schema *schema, const char *name, uint32_t type)
+{
+	int index = schema_find(schema, name);
+
+	if (index < 0 || schema->params[index].type != type || (schema->params[index].flags & BP_P_REPEATED))
+		return NULL;
+	return &schema->params[index];
+}
+
+static int check_readonly(struct copying *copying, const struct schema *schema, const struct param *param,
+			  const char *prefix)
+{
+	const char *dot = prefix[0] ? "." : "";
+
+	if (param->type != BP_P_FILE || !(param->flags & BP_P_WRITE))
+		return err_set(copying->err, -EINVAL,
+			       "parameter \"%s%s%s\": only a file that is written has a readonly parameter", prefix,
+			       dot, param->name);
+	if (!find_other(schema, param->readonly_param, BP_P_BOOL))
+		return err_set(copying->err, -EINVAL,
+			       "parameter \"%s%s%s\": its readonly parameter \"%s\" is not one of type bool", prefix,
+			       dot, param->name, param->readonly_param);
+	return 0;
+}
+
+static int check_pairs(struct copying *copying, const struct schema *schema, const struct param *param,
+		       const char *prefix)
+{
+	const struct param *pairs = find_other(schema, param->pairs_param, BP_P_UINT);
+	const char *dot = prefix[0] ? "." : "";
+
+	if (param->type != BP_P_NETWORK)
+		return err_set(copying->err, -EINVAL, "parameter \"%s%s%s\": only a network has a pairs parameter",
+			       prefix, dot, param->name);
+	/* So that whatever a configuration says can be opened. */
+	if (!pairs || pairs->min < 1 || pairs->max > (int64_t)BP_NETWORK_FDS_MAX)
+		return err_set(copying->err, -EINVAL,
+			       "parameter \"%s%s%s\": its pairs parameter \"%s\" is not one of type uint with a "
+			       "range within 1 to %u",
+			       prefix, dot, param->name, param->pairs_param, BP_NETWORK_FDS_MAX);
+	return 0;
+}
+
 /* What a parameter says of another one has to be true. */
 static int check_table(struct copying *copying, const struct schema *schema, const char *prefix)
 {
 	for (size_t i = 0; i < schema->count; i++) {
 		const struct param *param = &schema->params[i];
-		int other = param->readonly_param ? schema_find(schema, param->readonly_param) : -1;
+		int r = 0;
 
-		if (!param->readonly_param)
-			continue;
-		if (param->type != BP_P_FILE || !(param->flags & BP_P_WRITE))
-			return err_set(copying->err, -EINVAL,
-				       "parameter \"%s%s%s\": only a file that is written has a readonly parameter",
-				       prefix, prefix[0] ? "." : "", param->name);
-		if (other < 0 || schema->params[other].type != BP_P_BOOL ||
-		    (schema->params[other].flags & BP_P_REPEATED))
-			return err_set(copying->err, -EINVAL,
-				       "parameter \"%s%s%s\": its readonly parameter \"%s\" is not one of type bool",
-				       prefix, prefix[0] ? "." : "", param->name, param->readonly_param);
+		if (param->readonly_param)
+			r = check_readonly(copying, schema, param, prefix);
+		if (r == 0 && param->pairs_param)
+			r = check_pairs(copying, schema, param, prefix);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 int values_new(const struct schema *schema, const char *path, struct place place, struct values **ret)
 {
@@ -31,6 +32,17 @@ fail_values:
 	return -ENOMEM;
 }
 
+void value_clear(struct value *value)
+{
+	free(value->text);
+	fd_close(value->fd);
+	fd_close(value->fd_out);
+	for (uint32_t i = 0; value->network && i < value->network->fd_count; i++)
+		fd_close(value->network->fds[i]);
+	free(value->network);
+	values_free(value->group);
+}
+
 void values_free(struct values *values)
 {
 	if (!values)
@@ -38,17 +50,60 @@ void values_free(struct values *values)
 	for (size_t i = 0; i < values->schema->count; i++) {
 		struct value_list *list = &values->lists[i];
 
-		for (uint32_t j = 0; j < list->count; j++) {
-			free(list->items[j].text);
-			fd_close(list->items[j].fd);
-			fd_close(list->items[j].fd_out);
-			values_free(list->items[j].group);
-		}
+		for (uint32_t j = 0; j < list->count; j++)
+			value_clear(&list->items[j]);
 		free(list->items);
 	}
 	free(values->lists);
 	free(values->path);
 	free(values);
+}
+
+static void let_go(struct network *network)
+{
+	if (!network || network->kind == BP_NETWORK_LISTENER)
+		return;
+	while (network->fd_count)
+		fd_close(network->fds[--network->fd_count]);
+}
+
+void values_let_go(struct values *values)
+{
+	for (size_t i = 0; i < values->schema->count; i++)
+		for (uint32_t j = 0; j < values->lists[i].count; j++) {
+			const struct value *value = &values->lists[i].items[j];
+
+			let_go(value->network);
+			if (value->group)
+				values_let_go(value->group);
+		}
+}
+
+/* In this order nobody can come in between. The socket stays open, and in its place in the file system. */
+static void hang_up(int listener)
+{
+	int fd;
+
+	shutdown(listener, SHUT_RDWR);
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		close(fd);
+}
+
+void values_hang_up(const struct values *values)
+{
+	for (size_t i = 0; i < values->schema->count; i++)
+		for (uint32_t j = 0; j < values->lists[i].count; j++) {
+			const struct value *value = &values->lists[i].items[j];
+
+			if (values->schema->params[i].type == BP_P_SOCKET && value->fd >= 0)
+				hang_up(value->fd);
+			if (value->stream == STREAM_LISTENER && value->fd >= 0)
+				hang_up(value->fd);
+			if (value->network && value->network->kind == BP_NETWORK_LISTENER)
+				hang_up(value->network->fds[0]);
+			if (value->group)
+				values_hang_up(value->group);
+		}
 }
 
 int values_add(struct values *values, size_t param, const struct value *value)

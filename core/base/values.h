@@ -58,8 +58,17 @@ struct values {
 
 /* An empty set. 0 or -ENOMEM. */
 int values_new(const struct schema *schema, const char *path, struct place place, struct values **ret);
+/* What a value owns; it is not in a list, or never looked at again. */
+void value_clear(struct value *value);
 /* Closes fds too. NULL is fine. */
 void values_free(struct values *values);
+
+/* For values that another process has as well now: closes what is not to outlive its user there, the descriptors of taps and of
+ * connections, whose far sides see their end. Listening sockets and files stay. */
+void values_let_go(struct values *values);
+
+/* For values whose user has gone: who waits at a listening socket of theirs is disconnected, who comes is refused. */
+void values_hang_up(const struct values *values);
 
 /* Appends a value to a parameter; ownership of what it points to passes on success. 0 or -ENOMEM. */
 int values_add(struct values *values, size_t param, const struct value *value);

@@ -40,6 +40,23 @@ static int pack_fd(struct packing *packing, int fd)
 	return 0;
 }
 
+static int pack_network(struct packing *packing, const struct value *value)
+{
+	const struct network *network = value->network;
+	int r = 0;
+
+	pack_text(packing->writer, value->text);
+	pack_u32(packing->writer, network ? 1 : 0);
+	if (!network)
+		return 0;
+	pack_u32(packing->writer, network->kind);
+	pack_u32(packing->writer, network->flags);
+	pack_u32(packing->writer, network->fd_count);
+	for (uint32_t i = 0; r == 0 && i < network->fd_count; i++)
+		r = pack_fd(packing, network->fds[i]);
+	return r;
+}
+
 static int pack_value(struct packing *packing, const struct param *param, const struct value *value)
 {
 	int r;
@@ -49,6 +66,7 @@ static int pack_value(struct packing *packing, const struct param *param, const 
 		pack_text(packing->writer, value->text);
 		return 0;
 	case BP_P_FILE:
+	case BP_P_SOCKET:
 		pack_text(packing->writer, value->text);
 		return pack_fd(packing, value->fd);
 	case BP_P_STREAM:
@@ -56,6 +74,8 @@ static int pack_value(struct packing *packing, const struct param *param, const 
 		pack_u32(packing->writer, value->stream);
 		r = pack_fd(packing, value->fd);
 		return r < 0 ? r : pack_fd(packing, value->fd_out);
+	case BP_P_NETWORK:
+		return pack_network(packing, value);
 	case BP_P_GROUP:
 		return pack_values(packing, value->group);
 	default:
@@ -150,6 +170,52 @@ static int unpack_stream(struct unpacking *unpacking, struct value *value)
 	return 0;
 }
 
+/* Whether a network is one that a host makes. */
+static bool network_fits(const struct network *network)
+{
+	switch (network->kind) {
+	case BP_NETWORK_TAP:
+		return !network->flags && network->fd_count > 0;
+	case BP_NETWORK_STREAM:
+		/* One without a descriptor that cannot be connected would be no network. */
+		return !(network->flags & ~BP_NETWORK_CONNECTS) && network->fd_count <= 1 &&
+		       (network->fd_count || network->flags);
+	case BP_NETWORK_LISTENER:
+		return !network->flags && network->fd_count == 1;
+	default:
+		return false;
+	}
+}
+
+static int unpack_network(struct unpacking *unpacking, struct value *value)
+{
+	struct pack_reader *reader = unpacking->reader;
+	struct network *network;
+	uint32_t count;
+
+	value->text = unpack_text(reader, SCHEMA_TEXT_MAX);
+	if (!value->text)
+		return -EBADMSG;
+	if (!unpack_count(reader, 1))
+		return 0;
+	network = calloc(1, sizeof(*network));
+	if (!network)
+		return -ENOMEM;
+	value->network = network;
+	network->kind = unpack_u32(reader);
+	network->flags = unpack_u32(reader);
+	count = unpack_count(reader, BP_NETWORK_FDS_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		int fd = -1;
+		int r = unpack_fd(unpacking, &fd);
+
+		if (r < 0 || fd < 0)
+			return r < 0 ? r : -EBADMSG;
+		network->fds[network->fd_count++] = fd;
+	}
+	return network_fits(network) ? 0 : -EBADMSG;
+}
+
 static int unpack_number(struct unpacking *unpacking, const struct param *param, struct value *value)
 {
 	uint64_t number = unpack_u64(unpacking->reader);
@@ -172,9 +238,12 @@ static int unpack_value(struct unpacking *unpacking, const struct param *param, 
 		value->text = unpack_text(unpacking->reader, SCHEMA_TEXT_MAX);
 		return value->text ? 0 : -EBADMSG;
 	case BP_P_FILE:
+	case BP_P_SOCKET:
 		return unpack_file(unpacking, value);
 	case BP_P_STREAM:
 		return unpack_stream(unpacking, value);
+	case BP_P_NETWORK:
+		return unpack_network(unpacking, value);
 	case BP_P_GROUP:
 		return unpack_values(unpacking, param->group, &value->group, err);
 	default:
@@ -212,10 +281,7 @@ static int unpack_list(struct unpacking *unpacking, struct values *values, size_
 		if (r == 0)
 			r = values_add(values, index, &value);
 		if (r < 0) {
-			free(value.text);
-			fd_close(value.fd);
-			fd_close(value.fd_out);
-			values_free(value.group);
+			value_clear(&value);
 			return r;
 		}
 	}

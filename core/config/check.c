@@ -5,6 +5,7 @@
 
 #include "core/base/fd.h"
 #include "core/config/convert.h"
+#include "core/config/network.h"
 #include "core/config/report.h"
 
 #include <errno.h>
@@ -88,8 +89,7 @@ static int add_value(struct values *values, size_t index, const struct tree_node
 	}
 	r = values_add(values, index, &value);
 	if (r < 0) {
-		free(value.text);
-		values_free(value.group);
+		value_clear(&value);
 		return config_no_memory(err);
 	}
 	values->lists[index].is_default = is_default;
@@ -173,6 +173,7 @@ static int fill(struct values *values, const struct tree_node *group, const char
 		struct err *err)
 {
 	const struct schema *schema = values->schema;
+	int r;
 
 	for (const char *const *key = ignored_keys; key && *key; key++)
 		if (schema_find(schema, *key) >= 0)
@@ -180,7 +181,7 @@ static int fill(struct values *values, const struct tree_node *group, const char
 					   "the plugin's table has the reserved key \"%s\"", *key);
 	for (size_t i = 0; i < group->count; i++) {
 		const struct tree_node *node = group->items[i];
-		int index, r;
+		int index;
 
 		if (is_ignored(node->key, ignored_keys))
 			continue;
@@ -193,7 +194,8 @@ static int fill(struct values *values, const struct tree_node *group, const char
 		if (r < 0)
 			return r;
 	}
-	return complete(values, group, err);
+	r = complete(values, group, err);
+	return r < 0 ? r : network_check_pairs(values, err);
 }
 
 static int check(const struct tree_node *group, const struct schema *schema, const char *path,

@@ -122,7 +122,13 @@ int config_load(const char *path, const char *const *sets, size_t set_count, str
 
 	if (!config)
 		return config_no_memory(err);
-	r = read_all(config, path, sets, set_count, err);
+	config->path = realpath(path, NULL);
+	/* A pipe has none, or it cannot be read either. */
+	if (!config->path)
+		config->path = strdup(path);
+	r = config->path ? 0 : config_no_memory(err);
+	if (r == 0)
+		r = read_all(config, path, sets, set_count, err);
 	if (r < 0) {
 		config_free(config);
 		return r;
@@ -151,5 +157,6 @@ void config_free(struct config *config)
 	schema_free(config->device_schema);
 	free(config->device_keys);
 	tree_free(config->tree);
+	free(config->path);
 	free(config);
 }

@@ -37,13 +37,14 @@ struct config_device {
 };
 
 struct config {
+	char *path; /* of the file, without links and with all folders where the system knows it */
 	struct tree *tree;
 	struct schema *machine_schema;
 	struct schema *boot_schema;
 	struct schema *defaults_schema;
 	struct schema *device_schema;
 	const char **device_keys; /* the names in device_schema, which are no plugin's; ends with NULL */
-	struct values *machine;   /* vcpus, memory, hugepages, prefault */
+	struct values *machine;   /* name, vcpus, memory, hugepages, prefault */
 	struct values *boot;      /* kernel, unpack, initrd, cmdline */
 	struct values *defaults;  /* placement, on_failure, deadline */
 	size_t device_count;

@@ -2,7 +2,7 @@
 /* One scalar of the tree as a value of a parameter; see convert.h. */
 #include "core/config/convert.h"
 
-#include "core/config/path.h"
+#include "core/config/network.h"
 #include "core/config/report.h"
 #include "core/config/text.h"
 
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define CHOICE_LIST_MAX 512 /* bytes of `"a", "b"` in a message; the rest is cut */
 
@@ -29,9 +28,11 @@ static const char *const expectations[] = {
 	[BP_P_FILE] = "a path",
 	[BP_P_STREAM] = "\"terminal\", \"null\", \"file:PATH\", \"pty\", \"pty:LINK\" or \"unix:PATH\"",
 	[BP_P_GROUP] = "a group",
+	[BP_P_SOCKET] = "the path of a socket",
+	[BP_P_NETWORK] = "\"tap\", \"tap:NAME\", \"fd:N\", \"passt\", \"connect:PATH\" or \"listen:PATH\"",
 };
 
-static_assert(sizeof(expectations) / sizeof(expectations[0]) == BP_P_GROUP + 1, "one a type");
+static_assert(sizeof(expectations) / sizeof(expectations[0]) == BP_P_NETWORK + 1, "one a type");
 
 static int fail_type(const struct tree_node *node, const struct param *param, struct err *complaint)
 {
@@ -180,15 +181,11 @@ static bool has_path(const char *text, const char *kind)
 	return !strncmp(text, kind, length) && text[length] == ':' && text[length + 1];
 }
 
-/* A stream is one of the forms. The kernel keeps short paths of sockets only, and that is known before anything is opened. */
+/* A stream is one of the forms. */
 static int check_stream(const struct tree_node *node, const struct param *param, struct err *complaint)
 {
 	static const char *const words[] = { "terminal", "null", "pty" };
-	const size_t cap = sizeof(((struct sockaddr_un *)NULL)->sun_path);
 	const char *text = node->text;
-	char *resolved;
-	size_t length;
-	int r;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (!strcmp(text, words[i]))
@@ -197,15 +194,24 @@ static int check_stream(const struct tree_node *node, const struct param *param,
 		return 0;
 	if (!has_path(text, "unix"))
 		return fail_text(node, param, complaint);
-	r = config_resolve_path(&node->place, text + strlen("unix:"), &resolved);
-	if (r < 0)
-		return config_no_memory(complaint);
-	length = strlen(resolved);
-	free(resolved);
-	if (length >= cap)
-		return err_set(complaint, -EINVAL, "the path of a socket has at most %zu bytes, and this one has %zu",
-			       cap - 1, length);
-	return 0;
+	return network_check_path(&node->place, text + strlen("unix:"), 0, complaint);
+}
+
+static int check_socket(const struct tree_node *node, const struct param *param, struct err *complaint)
+{
+	if (!node->text[0])
+		return fail_text(node, param, complaint);
+	return network_check_path(&node->place, node->text, param->flags & BP_P_CONNECT ? NETWORK_NUMBER_MAX : 0,
+				  complaint);
+}
+
+static int check_network(const struct tree_node *node, const struct param *param, struct err *complaint)
+{
+	const char *rest;
+
+	if (network_form(node->text, &rest) == NETWORK_NONE)
+		return fail_text(node, param, complaint);
+	return network_check(&node->place, node->text, complaint);
 }
 
 /* What a plugin is promised of each string: its length, and UTF-8. */
@@ -221,9 +227,16 @@ static int check_text(const struct tree_node *node, const struct param *param, s
 		return err_set(complaint, -EINVAL, "text is not UTF-8");
 	if (param->type == BP_P_FILE && !text[0])
 		return fail_text(node, param, complaint);
-	if (param->type == BP_P_STREAM)
+	switch (param->type) {
+	case BP_P_STREAM:
 		return check_stream(node, param, complaint);
-	return 0;
+	case BP_P_SOCKET:
+		return check_socket(node, param, complaint);
+	case BP_P_NETWORK:
+		return check_network(node, param, complaint);
+	default:
+		return 0;
+	}
 }
 
 static int convert_text(const struct tree_node *node, const struct param *param, struct value *value,
@@ -258,6 +271,8 @@ int convert_scalar(const struct tree_node *node, const struct param *param, stru
 	case BP_P_CHOICE:
 	case BP_P_FILE:
 	case BP_P_STREAM:
+	case BP_P_SOCKET:
+	case BP_P_NETWORK:
 		r = convert_text(node, param, &value, complaint);
 		break;
 	default:

@@ -14,6 +14,11 @@ static const char *const failure_words[] = { "needs_reset", "stop", NULL };
 
 static const struct bp_param machine_params[] = {
 	{
+	    .name = "name",
+	    .type = BP_P_STRING,
+	    .help = "the machine's own name; if absent, its file stands for it",
+	},
+	{
 	    .name = "vcpus",
 	    .type = BP_P_UINT,
 	    .def = "1",

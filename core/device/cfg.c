@@ -93,16 +93,43 @@ int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t index)
 const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
 	const struct value *value =
-	    find(cfg, name, index, TYPE(BP_P_STRING) | TYPE(BP_P_CHOICE) | TYPE(BP_P_FILE), "bp_cfg_string");
+	    find(cfg, name, index,
+		 TYPE(BP_P_STRING) | TYPE(BP_P_CHOICE) | TYPE(BP_P_FILE) | TYPE(BP_P_SOCKET) | TYPE(BP_P_NETWORK),
+		 "bp_cfg_string");
 
 	return value ? value->text : "";
 }
 
 int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
-	const struct value *value = find(cfg, name, index, TYPE(BP_P_FILE), "bp_cfg_fd");
+	const struct value *value = find(cfg, name, index, TYPE(BP_P_FILE) | TYPE(BP_P_SOCKET), "bp_cfg_fd");
 
 	return value ? value->fd : -1;
+}
+
+int host_cfg_network(const struct bp_cfg *cfg, const char *name, uint32_t index, struct bp_network *ret)
+{
+	const struct value *value = find(cfg, name, index, TYPE(BP_P_NETWORK), "bp_cfg_network");
+	struct bp_network own = { 0 };
+	uint32_t size = ret->size;
+
+	if (!value || !value->network)
+		return -ENOENT;
+	if (size < offsetof(struct bp_network, fds) + sizeof(own.fds[0])) {
+		device_log(cfg_of(cfg)->device, LOG_LEVEL_ERROR,
+			   "plugin error: bp_cfg_network was called with a size of %" PRIu32, size);
+		return -EINVAL;
+	}
+	own.size = size;
+	own.kind = value->network->kind;
+	own.flags = value->network->flags;
+	own.fd_count = value->network->fd_count;
+	for (uint32_t i = 0; i < own.fd_count; i++)
+		own.fds[i] = value->network->fds[i];
+	/* What a later version has more than ours is nothing. */
+	memset(ret, 0, size);
+	memcpy(ret, &own, size < sizeof(own) ? size : sizeof(own));
+	return 0;
 }
 
 /* Each call makes a stream of its own, so a plugin asks once per value. */

@@ -262,6 +262,24 @@ int chain_take(struct chain *chain, uint32_t side_bit, uint64_t bytes, struct io
 	return (int)count;
 }
 
+int chain_peek(struct chain *chain, uint32_t side_bit, uint64_t bytes, struct iovec *iov, uint32_t iov_max)
+{
+	struct chain_side *side = chain_side(chain, side_bit), before = *side;
+	int count = chain_take(chain, side_bit, bytes, iov, iov_max);
+
+	*side = before;
+	return count;
+}
+
+int chain_wrote(struct chain *chain, uint64_t bytes)
+{
+	if (bytes > chain->write.left)
+		return -ENODATA;
+	while (bytes)
+		bytes -= next_run(chain, &chain->write, bytes).iov_len;
+	return 0;
+}
+
 int chain_skip(struct chain *chain, uint32_t side_bit, uint64_t bytes)
 {
 	struct chain_side *side = chain_side(chain, side_bit);

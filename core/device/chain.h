@@ -115,7 +115,8 @@ static inline struct chain_side *chain_side(struct chain *chain, uint32_t side)
 size_t chain_read(struct chain *chain, void *buf, size_t bytes);
 size_t chain_write(struct chain *chain, const void *buf, size_t bytes);
 int chain_take(struct chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
-
+int chain_peek(struct chain *chain, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+int chain_wrote(struct chain *chain, uint64_t bytes);
 int chain_skip(struct chain *chain, uint32_t side, uint64_t bytes);
 
 /* How much of the write side is behind the cursor. */

@@ -45,6 +45,26 @@ int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t bytes, stru
 	return vdev_chain_live(device_of(handle->dev), chain) ? chain_take(chain, side, bytes, iov, iov_max) : -ENODATA;
 }
 
+int host_chain_peek(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max)
+{
+	struct chain *chain = chain_of(handle);
+
+	if (!device_on_tag(device_of(handle->dev), false, true, "bp_chain_peek"))
+		return -EDEADLK;
+	if (side != BP_CHAIN_READ && side != BP_CHAIN_WRITE)
+		return -EINVAL;
+	return vdev_chain_live(device_of(handle->dev), chain) ? chain_peek(chain, side, bytes, iov, iov_max) : -ENODATA;
+}
+
+int host_chain_wrote(struct bp_chain *handle, uint64_t bytes)
+{
+	struct chain *chain = chain_of(handle);
+
+	if (!device_on_tag(device_of(handle->dev), false, true, "bp_chain_wrote"))
+		return -EDEADLK;
+	return vdev_chain_live(device_of(handle->dev), chain) ? chain_wrote(chain, bytes) : -ENODATA;
+}
+
 int host_chain_skip(struct bp_chain *handle, uint32_t side, uint64_t bytes)
 {
 	struct chain *chain = chain_of(handle);

@@ -67,6 +67,7 @@ static void pack_schema(struct pack_writer *writer, const struct schema *schema)
 			pack_text(writer, param->choices[j]);
 		pack_text(writer, param->help);
 		pack_text(writer, param->readonly_param);
+		pack_text(writer, param->pairs_param);
 		pack_schema(writer, param->group);
 	}
 }
@@ -219,6 +220,7 @@ static void read_param(struct tables *tables, unsigned int depth, struct bp_para
 	param->choices = choices;
 	param->help = read_text(tables);
 	param->readonly_param = read_text(tables);
+	param->pairs_param = read_text(tables);
 	param->group_stride = sizeof(*param);
 	param->group = read_params(tables, depth + 1, &param->group_count);
 }

@@ -253,6 +253,8 @@ static void dismantle(struct device *device)
 	device_metrics_free(device);
 	device_jobs_stop(device);
 	device_jobs_destroy(&device->jobs);
+	device_connects_end(device);
+	device_connects_destroy(&device->connects);
 	device_loop_destroy(&device->loop);
 	pthread_mutex_destroy(&device->pin_lock);
 	free(device->id);
@@ -270,11 +272,13 @@ int device_new(const struct device_spec *spec, struct device **ret, struct err *
 	lock_init(&device->lock);
 	pthread_mutex_init(&device->pin_lock, NULL);
 	device_jobs_init(&device->jobs);
+	device_connects_init(&device->connects);
 	device->head.host = &device_host;
 	device->class = spec->class;
 	device->values = spec->values;
 	device->mem = spec->mem;
 	device->vcpus = spec->vcpus;
+	device->identity = spec->identity;
 	device->place = spec->place;
 	memcpy(device->irq_fds, spec->irq_fds, sizeof(device->irq_fds));
 	device->id = strdup(spec->id);
@@ -354,18 +358,21 @@ int device_start(struct device *device, struct err *err)
 		device_leave_main(before);
 	}
 	if (r < 0) {
+		device_connects_end(device);
 		if (device->error.text[0])
 			return err_set(err, r, "%s", device->error.text);
 		return err_sys(err, r, "the plugin cannot start the device");
 	}
 	r = device_loop_start(device, err);
 	if (r < 0) {
+		device_connects_end(device);
 		device_jobs_stop(device);
 		call_stop(device);
 		return r;
 	}
 	since = device_enter(device, "stream callback");
 	device->state = DEVICE_RUNNING;
+	device_connects_look_again(device);
 	for (size_t i = 0; i < DEVICE_STREAMS_MAX; i++)
 		if (device->streams[i])
 			stream_start(device->streams[i]);
@@ -379,6 +386,7 @@ void device_stop(struct device *device)
 
 	device_loop_stop(device);
 	device_jobs_stop(device);
+	device_connects_end(device);
 	lock_take(&device->lock);
 	ran = device->state == DEVICE_RUNNING || device->state == DEVICE_QUIET;
 	device->state = DEVICE_STOPPED;

@@ -19,6 +19,8 @@
 
 struct device;
 
+#define DEVICE_CONNECTS_MAX 64 /* of a device at a time, that its plugin has not been told of */
+
 /* What bp_connect() asks for: value `index` of parameter `param` of the device's own table, and the number behind its path. */
 struct device_connect {
 	uint32_t token; /* the device's name for it, of no other that has not been answered */
@@ -27,7 +29,7 @@ struct device_connect {
 	uint32_t number;
 };
 
-/* What the runtime asks of the place that it runs in. Main thread, but for quit and event. */
+/* What the runtime asks of the place that it runs in. Main thread, but for quit, event and connect. */
 struct device_place {
 	/* Claims a range whose accesses come back through device_access() with `cookie`. `base` may be BP_BASE_ANY. */
 	int (*claim)(void *ctx, struct device *device, uint32_t cookie, const struct class_range *range, uint64_t base,
@@ -39,8 +41,8 @@ struct device_place {
 	/* [any] The device, whose lock is held, tells of a BP_EVENT_*. Returns at once; what follows happens later, on another
 	 * thread. -EINVAL for an event that is not known. */
 	int (*event)(void *ctx, struct device *device, uint32_t event, uint64_t value);
-	/* [any] The device, whose lock is held, wants a connection that its values allow (broker.h looks once more). Returns at once: 0,
-	 * and device_connected() is called with the token, once, from another thread or later; or -errno. */
+	/* [any] The device wants a connection that its values allow (broker.h looks once more). Its lock is held, but in the plugin's start.
+	 * Returns at once: 0, and device_connected() is called with the token, once, from within this call or later; or -errno. */
 	int (*connect)(void *ctx, struct device *device, const struct device_connect *ask);
 	void *ctx;
 };

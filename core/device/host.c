@@ -73,7 +73,14 @@ static int host_event(struct bp_dev *dev, uint32_t event, uint64_t value)
 
 static uint64_t host_info(struct bp_dev *dev, uint32_t what)
 {
-	return what == BP_INFO_VCPUS ? device_of(dev)->vcpus : 0;
+	switch (what) {
+	case BP_INFO_VCPUS:
+		return device_of(dev)->vcpus;
+	case BP_INFO_IDENTITY:
+		return device_of(dev)->identity;
+	default:
+		return 0;
+	}
 }
 
 static int host_claim(struct bp_dev *dev, const struct bp_range *range, uint64_t base, uint32_t *ret_range)
@@ -194,4 +201,8 @@ const struct bp_host device_host = {
 	.get_uint = host_get_uint,
 	.get_bytes = host_get_bytes,
 	.info = host_info,
+	.cfg_network = host_cfg_network,
+	.connect = host_connect,
+	.chain_peek = host_chain_peek,
+	.chain_wrote = host_chain_wrote,
 };

@@ -17,10 +17,11 @@
 #include <stdatomic.h>
 
 #define DEVICE_RANGES_MAX     16
-/* A plugin may wait for 64 descriptors, its streams' among them; the rest is for queues and engines. */
-#define DEVICE_PLUGIN_SOURCES 64
 #define DEVICE_IOS_MAX        8
-#define DEVICE_SOURCES_MAX    (DEVICE_PLUGIN_SOURCES + BP_VIRTIO_QUEUES_MAX + DEVICE_IOS_MAX)
+/* A plugin may wait for so many descriptors, its streams' among them; the rest is for queues and engines. */
+#define DEVICE_PLUGIN_SOURCES 4096
+#define DEVICE_OWN_SOURCES    (BP_VIRTIO_QUEUES_MAX + DEVICE_IOS_MAX)
+#define DEVICE_SOURCES_MAX    (DEVICE_PLUGIN_SOURCES + DEVICE_OWN_SOURCES)
 /* A plugin may have 64; the rest is for its streams. */
 #define DEVICE_PLUGIN_TIMERS  64
 #define DEVICE_TIMERS_MAX     72
@@ -57,13 +58,25 @@ struct device_range {
 
 /* Something in the epoll set: a plugin's fd, or one of the runtime's. */
 struct device_source {
-	bool used;
+	bool used, own;
 	int fd;
 	uint32_t events;     /* BP_FD_* */
 	uint32_t generation; /* so that an event that was fetched before a removal is recognised */
+	uint32_t next_free;  /* number + 1 of the next that is not used, or 0 */
 	bp_fd_fn *fn;
 	void *arg;
 	const char *what; /* for messages: "fd callback", "stream" */
+};
+
+/* All of them; see source.c. */
+struct device_sources {
+	struct device_source *all;
+	uint32_t capacity;
+	uint32_t fresh; /* from here on none has ever been used */
+	uint32_t free;  /* number + 1 of the one that was left last, or 0 */
+	uint32_t plugin_count, own_count;
+	uint16_t *by_fd; /* the number + 1 of a descriptor's source, or 0 */
+	size_t fd_count;
 };
 
 struct device_timer {
@@ -82,7 +95,7 @@ struct device_loop {
 	bool running;
 	pthread_t thread;
 	uint64_t armed_ns; /* what the timerfd is set to; 0: nothing */
-	struct device_source sources[DEVICE_SOURCES_MAX];
+	struct device_sources sources;
 	struct device_timer timers[DEVICE_TIMERS_MAX];
 };
 
@@ -105,6 +118,23 @@ struct device_jobs {
 	struct device_job ring[DEVICE_JOBS_MAX];
 };
 
+/* One that bp_connect() has asked for; see connect.c. */
+struct device_connect_slot {
+	int state;
+	uint32_t token;
+	int fd; /* or -errno: the answer */
+	bp_connect_fn *done;
+	void *arg;
+};
+
+struct device_connects {
+	pthread_mutex_t lock;
+	bool ended;
+	struct device_connect_slot slots[DEVICE_CONNECTS_MAX];
+	uint32_t first, count; /* of `answered`, a ring: slots whose answer the plugin has not been told */
+	uint8_t answered[DEVICE_CONNECTS_MAX];
+};
+
 struct device_metric {
 	char *name;
 	char *help;
@@ -119,6 +149,7 @@ struct device {
 	struct values *values;
 	const struct gmem *mem;
 	uint32_t vcpus;
+	uint64_t identity;
 	struct device_place place;
 	struct lock lock;
 	enum device_state state; /* under lock */
@@ -132,6 +163,7 @@ struct device {
 	struct bp_io *ios[DEVICE_IOS_MAX]; /* the first of them; the rest NULL */
 	struct vdev *vdev;                 /* NULL: no virtio device */
 	struct device_jobs jobs;
+	struct device_connects connects;
 	size_t metric_count;
 	struct device_metric metrics[DEVICE_METRICS_MAX];
 	struct bp_stream *streams[DEVICE_STREAMS_MAX];
@@ -177,19 +209,27 @@ bool device_on_tag(struct device *device, bool main, bool dev, const char *funct
 void device_log(struct device *device, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* loop.c. LOOP_FD_EDGE, beside BP_FD_*: each event is told of once, when it comes, and what there is when this is set. */
-#define LOOP_FD_EDGE (1u << 31)
+/* loop.c */
 int device_loop_init(struct device_loop *loop);
 void device_loop_destroy(struct device_loop *loop);
 int device_loop_start(struct device *device, struct err *err);
 void device_loop_stop(struct device *device);
+
+/* source.c. LOOP_FD_EDGE, beside BP_FD_*: each event is told of once, when it comes, and what there is when this is set. */
+#define LOOP_FD_EDGE (1u << 31)
 int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what);
 int loop_fd_set(struct device *device, int fd, uint32_t events);
 int loop_fd_del(struct device *device, int fd);
 /* The same for one of the runtime's own descriptors, which is waited for until it is readable, or if `edge` for each time that it
  * becomes so again: an eventfd need not be read then. */
 int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what);
-/* Whether the calling thread is the device's. */
+/* The source that an event is for, unless it is gone. Valid until one is added. */
+const struct device_source *loop_source(const struct device_sources *sources, uint64_t token);
+/* Those that are ready are told, whether the loop has passed them over or not. */
+void loop_sources_look_again(const struct device_loop *loop);
+void loop_sources_free(struct device_sources *sources);
+
+/* loop.c. Whether the calling thread is the device's. */
 bool loop_is_current(const struct device *device);
 int loop_timer_add(struct device *device, bp_timer_fn *fn, void *arg, uint32_t *ret_timer);
 int loop_timer_set(struct device *device, uint32_t timer, uint64_t deadline_ns);
@@ -208,6 +248,16 @@ void device_jobs_tell(struct device *device);
 void device_jobs_wait(struct device *device);
 /* Waits for the job that runs, drops the others. */
 void device_jobs_stop(struct device *device);
+
+/* connect.c */
+void device_connects_init(struct device_connects *connects);
+void device_connects_destroy(struct device_connects *connects); /* after device_connects_end() */
+/* [loop] Calls `done` of each that has an answer, if the device runs. */
+void device_connects_tell(struct device *device);
+/* The device runs now: answers that came before are told. */
+void device_connects_look_again(struct device *device);
+/* Nobody is told any more, and nothing can be asked for: answers that are there are closed, as are those that come. */
+void device_connects_end(struct device *device);
 
 /* metric.c */
 void device_metrics_free(struct device *device);
@@ -255,6 +305,7 @@ uint64_t host_cfg_uint(const struct bp_cfg *cfg, const char *name, uint32_t inde
 int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t index);
 const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index);
 int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index);
+int host_cfg_network(const struct bp_cfg *cfg, const char *name, uint32_t index, struct bp_network *ret);
 struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *name, uint32_t index);
 const struct bp_cfg *host_cfg_group(const struct bp_cfg *cfg, const char *name, uint32_t index);
 int host_mem_read(struct bp_dev *dev, uint64_t gpa, void *buf, size_t bytes);
@@ -269,6 +320,7 @@ int host_timer_add(struct bp_dev *dev, bp_timer_fn *fn, void *arg, uint32_t *ret
 int host_timer_set(struct bp_dev *dev, uint32_t timer, uint64_t deadline_ns);
 int host_timer_del(struct bp_dev *dev, uint32_t timer);
 int host_job(struct bp_dev *dev, bp_job_fn *fn, bp_job_done_fn *done, void *arg);
+int host_connect(struct bp_dev *dev, const char *name, uint32_t index, uint32_t number, bp_connect_fn *done, void *arg);
 int host_metric(struct bp_dev *dev, uint32_t kind, const char *name, const char *help, uint64_t **ret_slot);
 int host_stream_listen(struct bp_dev *dev, struct bp_stream *stream, bp_stream_fn *fn, void *arg);
 int host_stream_read(struct bp_dev *dev, struct bp_stream *stream, void *buf, size_t bytes);
@@ -282,6 +334,8 @@ size_t host_chain_read(struct bp_chain *handle, void *buf, size_t bytes);
 size_t host_chain_write(struct bp_chain *handle, const void *buf, size_t bytes);
 int host_chain_skip(struct bp_chain *handle, uint32_t side, uint64_t bytes);
 int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+int host_chain_peek(struct bp_chain *handle, uint32_t side, uint64_t bytes, struct iovec *iov, uint32_t iov_max);
+int host_chain_wrote(struct bp_chain *handle, uint64_t bytes);
 void host_chain_complete(struct bp_chain *handle);
 int host_io_open(struct bp_dev *dev, int fd, uint32_t engine, uint32_t depth, struct bp_io **ret);
 int host_io_submit(struct bp_io *io, const struct bp_io_request *request);

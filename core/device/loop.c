@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A device's event loop: one thread that waits without the device's lock and calls back with it. Sources and timers change
- * under the lock only, so a callback that has been fetched but whose source is gone by then is recognised by its
- * generation and dropped.
+ * under the lock only, so a callback that has been fetched but whose source is gone by then is recognised
+ * (source.c) and dropped.
  */
 #include "core/device/internal.h"
 
@@ -19,15 +19,10 @@
 
 #define EVENTS_PER_WAIT 16
 
-/* What epoll hands back: index and generation of a source, or one of ours. */
+/* What epoll hands back: a source's (source.c), or one of ours. */
 #define TOKEN_WAKE      UINT64_MAX
 #define TOKEN_TIMER     (UINT64_MAX - 1)
 #define TOKEN_JOBS      (UINT64_MAX - 2)
-
-static uint64_t token_of(const struct device_loop *loop, size_t index)
-{
-	return (uint64_t)loop->sources[index].generation << 32 | index;
-}
 
 static int add_own(struct device_loop *loop, int fd, uint64_t token)
 {
@@ -59,133 +54,13 @@ void device_loop_destroy(struct device_loop *loop)
 	fd_close(loop->wake_fd);
 	fd_close(loop->timer_fd);
 	fd_close(loop->epoll_fd);
-}
-
-static uint32_t to_epoll(uint32_t events)
-{
-	return (events & BP_FD_IN ? (uint32_t)EPOLLIN : 0) | (events & BP_FD_OUT ? (uint32_t)EPOLLOUT : 0) |
-	       (events & LOOP_FD_EDGE ? (uint32_t)EPOLLET : 0);
+	loop_sources_free(&loop->sources);
 }
 
 static uint32_t from_epoll(uint32_t events)
 {
 	return (events & EPOLLIN ? BP_FD_IN : 0) | (events & EPOLLOUT ? BP_FD_OUT : 0) |
 	       (events & EPOLLHUP ? BP_FD_HUP : 0) | (events & EPOLLERR ? BP_FD_ERR : 0);
-}
-
-/* ---- sources ---- */
-
-static struct device_source *source_find(struct device_loop *loop, int fd)
-{
-	for (size_t i = 0; i < DEVICE_SOURCES_MAX; i++)
-		if (loop->sources[i].used && loop->sources[i].fd == fd)
-			return &loop->sources[i];
-	return NULL;
-}
-
-/* Adds a source at the first free place in [first, end), waiting for `epoll_events`. */
-static int source_add(struct device_loop *loop, size_t first, size_t end, uint32_t epoll_events,
-		      const struct device_source *source)
-{
-	struct epoll_event event = { .events = epoll_events };
-	size_t index = first;
-	uint32_t generation;
-
-	if (source_find(loop, source->fd))
-		return -EEXIST;
-	while (index < end && loop->sources[index].used)
-		index++;
-	if (index == end)
-		return -ENOSPC;
-	generation = ++loop->sources[index].generation;
-	event.data.u64 = token_of(loop, index);
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
-		return -errno;
-	loop->sources[index] = *source;
-	loop->sources[index].used = true;
-	loop->sources[index].generation = generation;
-	return 0;
-}
-
-int loop_fd_add(struct device *device, int fd, uint32_t events, bp_fd_fn *fn, void *arg, const char *what)
-{
-	const struct device_source source = { .fd = fd, .events = events, .fn = fn, .arg = arg, .what = what };
-
-	return source_add(&device->loop, 0, DEVICE_PLUGIN_SOURCES, to_epoll(events), &source);
-}
-
-int loop_own_add(struct device *device, int fd, bool edge, bp_fd_fn *fn, void *arg, const char *what)
-{
-	const struct device_source source = {
-		.fd = fd,
-		.events = edge ? BP_FD_IN | LOOP_FD_EDGE : BP_FD_IN,
-		.fn = fn,
-		.arg = arg,
-		.what = what,
-	};
-
-	return source_add(&device->loop, DEVICE_PLUGIN_SOURCES, DEVICE_SOURCES_MAX, to_epoll(source.events), &source);
-}
-
-int loop_fd_set(struct device *device, int fd, uint32_t events)
-{
-	struct device_loop *loop = &device->loop;
-	struct device_source *source = source_find(loop, fd);
-	struct epoll_event event = { .events = to_epoll(events) };
-
-	if (!source)
-		return -ENOENT;
-	if (source->events == events)
-		return 0;
-	event.data.u64 = token_of(loop, (size_t)(source - loop->sources));
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0)
-		return -errno;
-	source->events = events;
-	return 0;
-}
-
-int loop_fd_del(struct device *device, int fd)
-{
-	struct device_loop *loop = &device->loop;
-	struct device_source *source = source_find(loop, fd);
-
-	if (!source)
-		return -ENOENT;
-	source->used = false;
-	/* It fails only if the plugin closed the fd before, which removed it from the set. */
-	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-	return 0;
-}
-
-int host_fd_add(struct bp_dev *dev, int fd, uint32_t events, bp_fd_fn *fn, void *arg)
-{
-	struct device *device = device_of(dev);
-
-	if (!device_on_tag(device, true, true, "bp_fd_add"))
-		return -EDEADLK;
-	if (!fn || (events & ~(BP_FD_IN | BP_FD_OUT)))
-		return -EINVAL;
-	return loop_fd_add(device, fd, events, fn, arg, "fd callback");
-}
-
-int host_fd_set(struct bp_dev *dev, int fd, uint32_t events)
-{
-	struct device *device = device_of(dev);
-
-	if (!device_on_tag(device, true, true, "bp_fd_set"))
-		return -EDEADLK;
-	if (events & ~(BP_FD_IN | BP_FD_OUT))
-		return -EINVAL;
-	return loop_fd_set(device, fd, events);
-}
-
-int host_fd_del(struct bp_dev *dev, int fd)
-{
-	struct device *device = device_of(dev);
-
-	if (!device_on_tag(device, true, true, "bp_fd_del"))
-		return -EDEADLK;
-	return loop_fd_del(device, fd);
 }
 
 /* ---- timers ---- */
@@ -329,14 +204,12 @@ static void fire_timers(struct device *device)
 
 static void fire_source(struct device *device, uint64_t token, uint32_t events)
 {
-	struct device_loop *loop = &device->loop;
-	size_t index = (size_t)(token & UINT32_MAX);
-	uint64_t since;
+	uint64_t since = device_enter(device, "fd callback");
+	const struct device_source *found = loop_source(&device->loop.sources, token);
 
-	since = device_enter(device, "fd callback");
-	if (device->state != DEVICE_QUIET && index < DEVICE_SOURCES_MAX && loop->sources[index].used &&
-	    token_of(loop, index) == token) {
-		struct device_source source = loop->sources[index];
+	if (device->state != DEVICE_QUIET && found) {
+		/* The callback may add others, for which the table may move. */
+		struct device_source source = *found;
 
 		/* Another callback may have changed its mind since the events were fetched. */
 		events &= source.events | BP_FD_HUP | BP_FD_ERR;
@@ -355,6 +228,7 @@ static void fire_wake(struct device *device)
 	fd_event_clear(device->loop.wake_fd);
 	vdev_woken(device);
 	device_io_woken(device);
+	device_connects_tell(device);
 	device_leave(device, since);
 }
 
@@ -427,14 +301,7 @@ void loop_look_again(struct device *device)
 
 	loop->armed_ns = 0;
 	timers_arm(loop);
-	for (size_t i = 0; i < DEVICE_SOURCES_MAX; i++) {
-		const struct device_source *source = &loop->sources[i];
-		struct epoll_event event = { .events = to_epoll(source->events), .data.u64 = token_of(loop, i) };
-
-		/* It fails only if the plugin has closed the fd, which removed it from the set. */
-		if (source->used)
-			(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
-	}
+	loop_sources_look_again(loop);
 }
 
 void device_loop_stop(struct device *device)

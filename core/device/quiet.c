@@ -43,6 +43,7 @@ int device_resume(struct device *device, struct err *err)
 	since = device_enter(device, "resume");
 	device->state = DEVICE_RUNNING;
 	loop_look_again(device);
+	device_connects_look_again(device);
 	if (device->class->callbacks.resume)
 		device->class->callbacks.resume(device->self);
 	if (device->vdev)

@@ -174,11 +174,19 @@ static void give_back(struct vdev *vdev, struct chain *chain)
 
 void vdev_woken(struct device *device)
 {
-	struct chain *chain;
+	struct chain *latest, *chain = NULL;
 
 	if (!device->vdev)
 		return;
-	chain = atomic_exchange_explicit(&device->vdev->done, NULL, memory_order_acquire);
+	latest = atomic_exchange_explicit(&device->vdev->done, NULL, memory_order_acquire);
+	/* They go into the ring in the order in which they were completed. */
+	while (latest) {
+		struct chain *before = latest->link;
+
+		latest->link = chain;
+		chain = latest;
+		latest = before;
+	}
 	while (chain) {
 		struct chain *next = chain->link;
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Opening FILE and STREAM parameters; see open.h. */
+/* Opening parameters; see open.h. */
 #include "core/placement/open.h"
 
 #include "core/base/fd.h"
+#include "core/config/network.h"
 #include "core/config/path.h"
 #include "core/config/report.h"
+#include "core/placement/network.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,8 @@
 #define PTY_PREFIX  "pty:"
 #define UNIX_PREFIX "unix:"
 #define PATH_BYTES  256
+/* How many clients of a SOCKET may wait, about: they may well come at once. */
+#define BACKLOG     128
 
 /* Opens `path` as it stands in the configuration. The fd, or -errno with the message. */
 static int open_path(const struct value *value, const char *path, int flags, struct err *err)
@@ -108,6 +112,19 @@ static int open_file(const struct values *values, const struct param *param, str
 	return 0;
 }
 
+static int open_socket(struct opener *opener, const struct param *param, struct value *value, struct err *err)
+{
+	int fd;
+
+	if (!(param->flags & BP_P_LISTEN))
+		return 0;
+	fd = stream_listen(&opener->made, &value->place, value->text, BACKLOG, err);
+	if (fd < 0)
+		return fd;
+	value->fd = fd;
+	return 0;
+}
+
 static int open_value(struct opener *opener, const struct values *values, const struct param *param,
 		      struct value *value, const char *path, struct err *err)
 {
@@ -116,6 +133,10 @@ static int open_value(struct opener *opener, const struct values *values, const 
 		return open_file(values, param, value, err);
 	case BP_P_STREAM:
 		return open_stream(opener, value, path, err);
+	case BP_P_SOCKET:
+		return open_socket(opener, param, value, err);
+	case BP_P_NETWORK:
+		return network_open(opener, value, network_pairs(values, param), path, err);
 	default:
 		return 0;
 	}
@@ -153,4 +174,9 @@ int open_values(struct opener *opener, struct values *values, struct err *err)
 void opener_end(struct opener *opener)
 {
 	streams_remove(&opener->made);
+}
+
+void opener_wait(struct opener *opener)
+{
+	passts_end(&opener->passts);
 }

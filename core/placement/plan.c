@@ -5,6 +5,7 @@
 #include "core/base/checked.h"
 #include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/base/hash.h"
 #include "core/config/check.h"
 #include "core/config/report.h"
 #include "core/machine/arch/x86_64/arch.h"
@@ -62,6 +63,10 @@ static int plan_machine(struct plan *plan, struct err *err)
 	plan->endings.on_panic = values_number(section, "on_panic", 0) ? ENDINGS_RESTART : ENDINGS_EXIT;
 	plan->endings.on_crash = values_number(section, "on_crash", 0) ? ENDINGS_RESTART : ENDINGS_EXIT;
 	plan->shutdown_timeout_ns = values_number(section, "shutdown_timeout", 0);
+	if (!values_text(section, "name", "unnamed")[0]) {
+		err_set(err, -EINVAL, "it is empty");
+		return fail_at(section, "name", -EINVAL, err);
+	}
 	if (plan->machine.memory_bytes % PAGE) {
 		err_set(err, -EINVAL, "it is not a multiple of 4K");
 		return fail_at(section, "memory", -EINVAL, err);
@@ -198,6 +203,16 @@ static int plan_plugin(struct plan *plan, struct plan_device *device, struct err
 	return store_load(plan->store, file, &device->plugin, err);
 }
 
+/* The same in each run of the machine, which is known by its name, or else by where its file is. */
+static uint64_t identity_of(const struct plan *plan, const struct config_device *device)
+{
+	const char *name = values_text(plan->config->machine, "name", NULL);
+	uint64_t hash = hash_text(HASH_INIT, name ? "name" : "file");
+
+	hash = hash_text(hash, name ? name : plan->config->path);
+	return hash_end(hash_text(hash, device->id));
+}
+
 /* The plugin, its class, and the values by the class's schema. */
 static int plan_device(struct plan *plan, struct plan_device *device, struct err *err)
 {
@@ -226,6 +241,7 @@ static int plan_device(struct plan *plan, struct plan_device *device, struct err
 		return -EINVAL;
 	}
 	plan_needs(device);
+	device->identity = identity_of(plan, config);
 	return config_check_group(config->node, device->class->decl.schema, path, plan->config->device_keys,
 				  &device->values, err);
 }

@@ -30,6 +30,7 @@ struct plan_device {
 	const struct class_range *ranges;
 	size_t irq_count;
 	const struct class_irq *irqs;
+	uint64_t identity;     /* BP_INFO_IDENTITY */
 	struct values *values; /* checked; not opened yet; owned until a device takes them over */
 	uint64_t bases[CLASS_RANGES_MAX];
 	uint32_t lines[CLASS_IRQS_MAX];

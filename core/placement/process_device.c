@@ -66,7 +66,11 @@ static int gather(const struct process *process, const struct process_device *sp
 {
 	const struct class_decl *decl = &spec->class->decl;
 
-	*create = (struct create){ .body = { .vcpus = spec->vcpus, .irq_count = (uint32_t)decl->irq_count } };
+	*create = (struct create){ .body = {
+				       .vcpus = spec->vcpus,
+				       .irq_count = (uint32_t)decl->irq_count,
+				       .identity = spec->identity,
+				   } };
 	snprintf(create->body.id, sizeof(create->body.id), "%s", process->id);
 	snprintf(create->body.class_name, sizeof(create->body.class_name), "%s", decl->name);
 	memcpy(create->body.bases, spec->bases, sizeof(create->body.bases));
@@ -158,6 +162,7 @@ int process_create(struct process *process, const struct process_device *spec, c
 	}
 	process->phase = PROCESS_MADE;
 	process->values = spec->values;
+	values_let_go(process->values);
 	for (size_t i = 0; i < spec->class->decl.irq_count; i++)
 		fd_close(spec->irq_fds[i]);
 	*ret = (struct placed){ .ops = &process_placed_ops, .ctx = process, .id = process->id, .isr = process->isr };

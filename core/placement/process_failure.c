@@ -225,6 +225,9 @@ uint64_t process_settle(struct process *process, uint64_t now_ns)
 	if (process->phase < PROCESS_RUNNING)
 		return 0;
 	process_tell(process);
+	/* Our copy of what listens is open until the end of the VM. */
+	if (process->values)
+		values_hang_up(process->values);
 	if (process->frontend)
 		vhost_frontend_fail(process->frontend);
 	process->home.failed(process->home.ctx, process->id);

@@ -86,7 +86,8 @@ struct process {
 
 	/* The device. */
 	const struct plugin_class *class;
-	struct values *values; /* owned, with their descriptors, which say that what they name is in use */
+	/* Owned, with their descriptors, which say that what they name is in use; but for those of values_let_go(). */
+	struct values *values;
 	struct placed_home home;
 	uint64_t bases[CLASS_RANGES_MAX];
 	struct process_claim claims[CLASS_RANGES_MAX]; /* by cookie */

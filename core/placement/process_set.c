@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/timerfd.h>
 
 #define EVENTS_MAX 64
@@ -68,19 +67,6 @@ int processes_new_with(struct spawner *spawner, struct processes **ret, struct e
 	return 0;
 }
 
-/* Each device takes a dozen descriptors or more, and the limit that one begins with is for programs that use select(). The processes keep
- * theirs: the spawner has begun before. */
-static void raise_fd_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	/* If that fails, whoever has too few of them will say so. */
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int processes_new(struct processes **ret, struct err *err)
 {
 	struct spawner *spawner;
@@ -88,7 +74,8 @@ int processes_new(struct processes **ret, struct err *err)
 
 	if (r < 0)
 		return r;
-	raise_fd_limit();
+	/* The processes have their own: the spawner has begun before. */
+	fd_raise_limit(UINT64_MAX);
 	r = processes_new_with(spawner, ret, err);
 	if (r < 0)
 		spawner_free(spawner);

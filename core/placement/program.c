@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Starts programs of ours; see program.h. */
+/* Starts programs; see program.h. */
 #include "core/placement/program.h"
 
 #include <signal.h>
@@ -45,7 +45,7 @@ static int set_attributes(posix_spawnattr_t *attributes, bool session)
 int program_start(const struct program *program, pid_t *ret)
 {
 	char name[64];
-	char *arguments[] = { name, NULL };
+	char *alone[] = { name, NULL };
 	char *environment[PROGRAM_ENVIRONMENT];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -67,7 +67,8 @@ int program_start(const struct program *program, pid_t *ret)
 	if (!r)
 		r = posix_spawn_file_actions_addclosefrom_np(&actions, (int)program->count);
 	if (!r)
-		r = posix_spawn(ret, program->path, &actions, &attributes, arguments, environment);
+		r = posix_spawn(ret, program->path, &actions, &attributes,
+				program->arguments ? program->arguments : alone, environment);
 	posix_spawnattr_destroy(&attributes);
 out:
 	posix_spawn_file_actions_destroy(&actions);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starts a program of ours with nothing but the descriptors that it needs: no environment, no arguments, default
- * signals, none of them blocked. Main thread.
+ * Starts a program with nothing but the descriptors that it needs: no environment, default signals, none of them
+ * blocked. Main thread.
  */
 #ifndef PLACEMENT_PROGRAM_H
 #define PLACEMENT_PROGRAM_H
@@ -17,6 +17,8 @@
 struct program {
 	const char *path;
 	const char *name; /* its argv[0] */
+	/* All that it is given, the name too, with a NULL at the end; borrowed. NULL: the name alone. */
+	char *const *arguments;
 	size_t count;
 	/* Borrowed; they go to the numbers 0 to `count` - 1. Each has that number already, or is none of these. */
 	int fds[PROGRAM_FDS_MAX];

@@ -153,18 +153,21 @@ static int wait_end(struct run *run, struct err *err)
 {
 	const struct machine *machine = run->vm->machine;
 	const struct processes *processes = run->vm->plan->processes;
+	struct passts *passts = &run->vm->opener.passts;
 	struct pollfd fds[] = {
 		{ .fd = machine_end_fd(machine), .events = POLLIN },
 		{ .fd = run->signal_fd, .events = POLLIN },
 		{ .fd = processes ? processes_fd(processes) : -1, .events = POLLIN },
+		{ .fd = passts_fd(passts), .events = POLLIN },
 	};
 
 	while (machine_end_reason(machine) == MACHINE_RUNNING) {
 		int number;
 
-		if (poll(fds, 3, mind_time(run)) < 0 && errno != EINTR)
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), mind_time(run)) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "poll");
 		mind_processes(run->vm);
+		passts_mind(passts);
 		number = next_signal(run);
 		if (number)
 			take_signal(run, number);

@@ -220,14 +220,14 @@ static int make_room(const struct sockaddr_un *address, const char *shown, struc
 	return 0;
 }
 
-int stream_open_unix(struct made **made, struct value *value, const char *path, struct err *err)
+int stream_listen(struct made **made, const struct place *place, const char *path, int backlog, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	FREE_AUTO char *resolved = NULL;
 	FD_AUTO int lock = -1;
 	FD_AUTO int fd = -1;
 	struct stat st;
-	int r = config_resolve_path(&value->place, path, &resolved);
+	int r = config_resolve_path(place, path, &resolved);
 
 	if (r == 0 && strlen(resolved) >= sizeof(address.sun_path))
 		r = -ENAMETOOLONG;
@@ -247,7 +247,7 @@ int stream_open_unix(struct made **made, struct value *value, const char *path, 
 	if (fd < 0 || fchmod(fd, S_IRUSR | S_IWUSR) < 0 ||
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return err_sys(err, -errno, "cannot listen on \"%s\"", path);
-	if (lstat(resolved, &st) < 0 || listen(fd, BACKLOG) < 0)
+	if (lstat(resolved, &st) < 0 || listen(fd, backlog) < 0)
 		r = -errno;
 	if (r == 0)
 		r = note_made(made, &resolved, NULL, &st);
@@ -255,7 +255,16 @@ int stream_open_unix(struct made **made, struct value *value, const char *path, 
 		unlink(address.sun_path);
 		return err_sys(err, r, "cannot listen on \"%s\"", path);
 	}
-	value->fd = fd_take(&fd);
+	return fd_take(&fd);
+}
+
+int stream_open_unix(struct made **made, struct value *value, const char *path, struct err *err)
+{
+	int fd = stream_listen(made, &value->place, path, BACKLOG, err);
+
+	if (fd < 0)
+		return fd;
+	value->fd = fd;
 	value->stream = STREAM_LISTENER;
 	return 0;
 }

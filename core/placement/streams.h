@@ -30,6 +30,9 @@ int stream_open_pty(struct made **made, struct value *value, const char *path, c
  * already is replaced if nobody listens on it; anything else is in the way. 0, or -errno with the message. */
 int stream_open_unix(struct made **made, struct value *value, const char *path, struct err *err);
 
+/* The same for any purpose. The descriptor, which is the caller's, with room for about `backlog` clients that wait; or -errno. */
+int stream_listen(struct made **made, const struct place *place, const char *path, int backlog, struct err *err);
+
 /* Removes what was made. The sockets are still open: that is what keeps the number of an inode from being another's. */
 void streams_remove(struct made **made);
 

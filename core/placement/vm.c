@@ -159,6 +159,7 @@ static int make_thread(struct vm *vm, const struct plan_device *planned, const i
 		.values = planned->values,
 		.mem = machine_mem(vm->machine),
 		.vcpus = vm->plan->machine.vcpus,
+		.identity = planned->identity,
 	};
 
 	memcpy(spec.bases, planned->bases, sizeof(spec.bases));
@@ -177,6 +178,7 @@ static int make_process(struct vm *vm, struct plan_device *planned, const int *i
 		.values = planned->values,
 		.memory = &memory,
 		.vcpus = vm->plan->machine.vcpus,
+		.identity = planned->identity,
 	};
 	int r;
 
@@ -292,6 +294,11 @@ void vm_free(struct vm *vm)
 		virtio_seat_free(device->seat);
 		device->placed.ops->free(device->placed.ctx);
 	}
+	/* Of a device that could not be made. */
+	for (size_t i = 0; i < vm->plan->device_count; i++)
+		if (vm->plan->devices[i].values)
+			values_let_go(vm->plan->devices[i].values);
+	opener_wait(&vm->opener);
 	free(vm->devices);
 	machine_free(vm->machine);
 	bus_free(vm->bus);

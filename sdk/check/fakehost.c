@@ -84,6 +84,7 @@ int fakehost_new(size_t ram_bytes, struct fakehost **ret)
 	fake_state_fill(&host->table);
 	fake_virtio_fill(&host->table);
 	fake_io_fill(&host->table);
+	fake_connect_fill(&host->table);
 	*ret = host;
 	return 0;
 
@@ -206,23 +207,24 @@ int fakehost_poll(struct fakehost *host)
 	int called = 0;
 
 	for (struct fakehost_dev *dev = host->devices; dev; dev = dev->next) {
-		for (size_t i = 0; dev->state == FAKE_RUNNING && i < FAKE_FDS_MAX; i++) {
-			struct fake_fd *fd = &dev->fds[i];
-			struct pollfd pfd = { .fd = fd->fd };
+		for (size_t i = 0; dev->state == FAKE_RUNNING && i < dev->fd_count; i++) {
+			/* The callback may add others, for which the list may move. */
+			struct fake_fd fd = dev->fds[i];
+			struct pollfd pfd = { .fd = fd.fd };
 			struct fake_here before;
 
-			if (!fd->used)
+			if (!fd.used)
 				continue;
-			if (fd->events & BP_FD_IN)
+			if (fd.events & BP_FD_IN)
 				pfd.events |= POLLIN;
-			if (fd->events & BP_FD_OUT)
+			if (fd.events & BP_FD_OUT)
 				pfd.events |= POLLOUT;
 			if (poll(&pfd, 1, 0) < 0)
 				return -errno;
 			if (!pfd.revents)
 				continue;
 			before = fake_enter(dev, FAKE_DEV);
-			fd->fn(fd->arg, fd->fd, events_of_poll(pfd.revents));
+			fd.fn(fd.arg, fd.fd, events_of_poll(pfd.revents));
 			fake_leave(before);
 			called++;
 		}
@@ -289,7 +291,7 @@ static int claim_declared(struct fakehost_dev *dev)
 /* Reports what a device has left behind. */
 static void check_leftovers(struct fakehost_dev *dev, bool created)
 {
-	for (size_t i = 0; i < FAKE_FDS_MAX; i++)
+	for (size_t i = 0; i < dev->fd_count; i++)
 		if (dev->fds[i].used)
 			fake_breach(dev, "fd %d is still registered", dev->fds[i].fd);
 	for (size_t i = 0; i < FAKE_PINS_MAX; i++)
@@ -313,13 +315,20 @@ static void dev_free(struct fakehost_dev *dev)
 		free(dev->streams[i]->out);
 		free(dev->streams[i]);
 	}
-	for (size_t i = 0; i < dev->file_count; i++)
+	for (size_t i = 0; i < dev->file_count; i++) {
 		close(dev->files[i].fd);
+		if (dev->files[i].made)
+			unlink(dev->files[i].made);
+		free(dev->files[i].made);
+	}
+	fake_networks_free(dev);
 	fake_cfg_free(dev);
 	fake_jobs_drop(dev);
+	fake_connects_drop(dev);
 	fake_io_free(dev);
 	fake_virtio_free(dev);
 	free(dev->events);
+	free(dev->fds);
 	free(dev);
 }
 
@@ -415,6 +424,7 @@ int fakehost_start(struct fakehost_dev *dev)
 	if (r)
 		return r < 0 ? r : -EINVAL;
 	dev->state = FAKE_RUNNING;
+	fake_connects_tell(dev);
 	for (size_t i = 0; i < dev->stream_count; i++)
 		if (dev->streams[i]->in_count)
 			fake_stream_tell(dev->streams[i], BP_STREAM_IN);
@@ -443,6 +453,7 @@ int fakehost_stop(struct fakehost_dev *dev)
 		return -EINVAL;
 	dev->state = FAKE_STOPPED;
 	fake_jobs_drop(dev);
+	fake_connects_drop(dev);
 	if (dev->class_table.stop) {
 		struct fake_here before = fake_enter(dev, FAKE_MAIN);
 
@@ -457,6 +468,7 @@ void fakehost_destroy(struct fakehost_dev *dev)
 	struct fake_here before;
 
 	fakehost_stop(dev);
+	dev->state = FAKE_STOPPED;
 	before = fake_enter(dev, FAKE_MAIN);
 	dev->class_table.destroy(dev->self);
 	fake_leave(before);

@@ -75,7 +75,8 @@ uint64_t fakehost_clock(const struct fakehost *host, uint32_t clock);
 int fakehost_clock_set(struct fakehost *host, uint32_t clock, uint64_t ns);
 
 /* Looks once, without waiting, which registered fds are ready, and calls back. How many
- * callbacks, or -errno. */
+ * callbacks, or -errno. As with the real host, a device has at most 4096 of them, if the test's
+ * RLIMIT_NOFILE is that high. */
 int fakehost_poll(struct fakehost *host);
 
 /* How often the contract has been broken, by whomever. */
@@ -87,6 +88,9 @@ uint32_t fakehost_log_count(const struct fakehost *host, const char *text);
 /* Line `index` of the log, "led0: text"; its level in *ret_level unless NULL. NULL beyond the
  * last. Borrowed. */
 const char *fakehost_log_line(const struct fakehost *host, uint32_t index, uint32_t *ret_level);
+
+/* What bp_info() tells of a device's identity: for each id another number, the same in each run. */
+uint64_t fakehost_identity(const struct fakehost_dev *dev);
 
 /* What bp_info() tells of the number of vCPUs: 1 at first. A device that exists must not see it change. */
 void fakehost_vcpus(struct fakehost *host, uint32_t vcpus);
@@ -311,22 +315,23 @@ uint64_t fakehost_stream_calls(const struct bp_stream *stream);
 /* ---- networks, sockets, connections ---- */
 
 /*
- * The far end of a NETWORK parameter, in place of what the configuration would name; the host keeps owning it, non-blocking. Of a value
- * "tap" or "tap:NAME": of queue pair `pair`, a SOCK_SEQPACKET socket, each message of which is one frame behind its header
- * (the ioctls of a tap fail with ENOTTY). Of "passt": a stream. Of "connect:PATH": nothing yet, it has to be connected;
- * "listen:PATH" makes a socket there, as does a SOCKET parameter with BP_P_LISTEN. -ENOENT for none.
+ * The far end of a NETWORK parameter that the device has asked for, in place of what the configuration would name; the host keeps owning
+ * it, non-blocking. Of a value "tap", "tap:NAME" or "fd:N": of queue pair `pair`, a SOCK_SEQPACKET socket, each message of which is one
+ * frame behind its header (the ioctls of a tap fail with ENOTTY). Of "passt": a stream. Of "connect:PATH": nothing yet, it has to
+ * be connected; "listen:PATH" makes a socket there, as does a SOCKET parameter with BP_P_LISTEN, and it is removed when the device
+ * goes. -ENOENT for none.
  */
 int fakehost_network(const struct fakehost_dev *dev, const char *name, uint32_t pair);
 
-/* What bp_connect() has been asked for and not been told yet, oldest first. */
+/* How many of those that bp_connect() has been asked for have no answer yet. A reset does not change that; a stop drops all. */
 uint32_t fakehost_connects(const struct fakehost_dev *dev);
 
 /* The oldest: what it is for. `*ret_name` is borrowed from the class. -ENOENT for none. */
 int fakehost_connect_look(const struct fakehost_dev *dev, const char **ret_name, uint32_t *ret_index,
 			  uint32_t *ret_number);
 
-/* Answers the oldest: with `fd`, which is the device's then, or with -errno. -ENOENT for none, -ESHUTDOWN after stop: the fd is the caller's
- * still. */
+/* Answers the oldest: with `fd`, which is the device's then, or with -errno. A device that is quiet is told by fakehost_resume().
+ * -ENOENT for none, -ESHUTDOWN after stop: the fd is the caller's still. */
 int fakehost_connect_answer(struct fakehost_dev *dev, int fd);
 
 BP_END_DECLS

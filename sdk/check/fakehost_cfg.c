@@ -218,6 +218,11 @@ void fake_cfg_free(struct fakehost_dev *dev)
 	}
 }
 
+const char *fake_cfg_text(const struct fakehost_dev *dev, const char *name, uint32_t index, struct bp_param *ret)
+{
+	return param_find(dev->cfgs, name, strlen(name), ret) ? value_at(dev->cfgs, ret, index) : NULL;
+}
+
 uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise)
 {
 	struct bp_param param;
@@ -286,27 +291,37 @@ static int64_t host_cfg_int(const struct bp_cfg *cfg, const char *name, uint32_t
 static const char *host_cfg_string(const struct bp_cfg *cfg, const char *name, uint32_t index)
 {
 	struct bp_param param;
-	const char *text = ask(cfg, name, index, TYPE(BP_P_STRING) | TYPE(BP_P_CHOICE) | TYPE(BP_P_FILE),
-			       FAKE_VALIDATE | FAKE_CREATE, &param);
+	const char *text =
+	    ask(cfg, name, index,
+		TYPE(BP_P_STRING) | TYPE(BP_P_CHOICE) | TYPE(BP_P_FILE) | TYPE(BP_P_SOCKET) | TYPE(BP_P_NETWORK),
+		FAKE_VALIDATE | FAKE_CREATE, &param);
 
 	return text ? text : "";
 }
 
-/* The file of a parameter, or the one that another device has in the same place. -1 with errno. */
-static int file_open(const struct fake_cfg *cfg, const struct bp_param *param, const char *path, const char *full,
-		     uint32_t index)
+/* The file or socket of a parameter, or the one that another device has in the same place. The fd, or -errno. */
+static int file_open(const struct fake_cfg *cfg, const struct bp_param *param, const char *path, struct fake_file *file)
 {
 	const struct fakehost_dev *lender = cfg->dev->host->lender;
 	struct bp_param other;
 	const char *readonly = NULL;
+	int flags = O_RDONLY | O_CLOEXEC;
+	int fd;
 
-	for (size_t i = 0; lender && i < lender->file_count; i++)
-		if (!strcmp(lender->files[i].name, full) && lender->files[i].index == index)
-			return fcntl(lender->files[i].fd, F_DUPFD_CLOEXEC, 0);
+	for (size_t i = 0; lender && i < lender->file_count; i++) {
+		if (strcmp(lender->files[i].name, file->name) != 0 || lender->files[i].index != file->index)
+			continue;
+		fd = fcntl(lender->files[i].fd, F_DUPFD_CLOEXEC, 0);
+		return fd < 0 ? -errno : fd;
+	}
+	if (param->type == BP_P_SOCKET)
+		return fake_listen(path, &file->made);
 	if (param->readonly_param && param_find(cfg, param->readonly_param, strlen(param->readonly_param), &other))
 		readonly = value_at(cfg, &other, 0);
-	return open(path, (param->flags & BP_P_WRITE && !(readonly && !strcmp(readonly, "true")) ? O_RDWR : O_RDONLY) |
-			      O_CLOEXEC);
+	if (param->flags & BP_P_WRITE && !(readonly && !strcmp(readonly, "true")))
+		flags = O_RDWR | O_CLOEXEC;
+	fd = open(path, flags);
+	return fd < 0 ? -errno : fd;
 }
 
 static int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t index)
@@ -314,27 +329,42 @@ static int host_cfg_fd(const struct bp_cfg *cfg, const char *name, uint32_t inde
 	const struct fake_cfg *own = (const struct fake_cfg *)cfg;
 	struct fakehost_dev *dev = own->dev;
 	struct bp_param param;
-	const char *text = ask(cfg, name, index, TYPE(BP_P_FILE), FAKE_CREATE, &param);
-	struct fake_file *file = &dev->files[dev->file_count];
-	char full[FAKE_NAME_MAX];
+	const char *text = ask(cfg, name, index, TYPE(BP_P_FILE) | TYPE(BP_P_SOCKET), FAKE_CREATE, &param);
+	struct fake_file file = { .index = index };
 
-	if (!text)
+	if (!text || (param.type == BP_P_SOCKET && !(param.flags & BP_P_LISTEN)))
 		return -1;
-	snprintf(full, sizeof(full), "%.60s%.60s", own->prefix, name);
+	snprintf(file.name, sizeof(file.name), "%.60s%.60s", own->prefix, name);
 	for (size_t i = 0; i < dev->file_count; i++)
-		if (!strcmp(dev->files[i].name, full) && dev->files[i].index == index)
+		if (!strcmp(dev->files[i].name, file.name) && dev->files[i].index == index)
 			return dev->files[i].fd;
 	if (dev->file_count == FAKE_FILES_MAX)
 		return -1;
-	file->fd = file_open(own, &param, text, full, index);
-	if (file->fd < 0) {
-		fake_log(dev->host, dev, BP_LOG_ERROR, "%s: %s", text, strerror(errno));
+	file.fd = file_open(own, &param, text, &file);
+	if (file.fd < 0) {
+		fake_log(dev->host, dev, BP_LOG_ERROR, "%s: %s", text, strerror(-file.fd));
 		return -1;
 	}
-	memcpy(file->name, full, sizeof(full));
-	file->index = index;
-	dev->file_count++;
-	return file->fd;
+	dev->files[dev->file_count++] = file;
+	return file.fd;
+}
+
+static int host_cfg_network(const struct bp_cfg *cfg, const char *name, uint32_t index, struct bp_network *ret)
+{
+	const struct fake_cfg *own = (const struct fake_cfg *)cfg;
+	struct bp_param param;
+	const char *text = ask(cfg, name, index, TYPE(BP_P_NETWORK), FAKE_CREATE, &param);
+	uint64_t pairs = 1;
+
+	if (!text)
+		return -ENOENT;
+	if (param.pairs_param)
+		pairs = fake_cfg_number(own->dev, param.pairs_param, 1);
+	if (pairs < 1 || pairs > BP_NETWORK_FDS_MAX || own->prefix[0]) {
+		fake_breach(own->dev, "network '%s' is in a group or has a number of queue pairs that cannot be", name);
+		return -EINVAL;
+	}
+	return fake_network_get(own->dev, name, index, text, (uint32_t)pairs, ret);
 }
 
 static struct bp_stream *host_cfg_stream(const struct bp_cfg *cfg, const char *name, uint32_t index)
@@ -389,6 +419,7 @@ void fake_cfg_fill(struct bp_host *table)
 	table->cfg_int = host_cfg_int;
 	table->cfg_string = host_cfg_string;
 	table->cfg_fd = host_cfg_fd;
+	table->cfg_network = host_cfg_network;
 	table->cfg_stream = host_cfg_stream;
 	table->cfg_group = host_cfg_group;
 }

@@ -167,6 +167,39 @@ static int host_chain_take(struct bp_chain *handle, uint32_t side, uint64_t byte
 	return r ? r : fake_chain_take(chain_of(handle), side, bytes, iov, iov_max, &start);
 }
 
+static int host_chain_peek(struct bp_chain *handle, uint32_t side_bit, uint64_t bytes, struct iovec *iov,
+			   uint32_t iov_max)
+{
+	struct fakehost_chain *chain = chain_of(handle);
+	int r = fake_tag(chain->dev, FAKE_DEV, "bp_chain_peek");
+	struct fake_side *side, before;
+	uint64_t start;
+
+	if (r)
+		return r;
+	if (!usable(chain, side_bit, "bp_chain_peek"))
+		return -ENODATA;
+	side = side_of(chain, side_bit);
+	before = *side;
+	r = fake_chain_take(chain, side_bit, bytes, iov, iov_max, &start);
+	*side = before;
+	return r;
+}
+
+static int host_chain_wrote(struct bp_chain *handle, uint64_t bytes)
+{
+	struct fakehost_chain *chain = chain_of(handle);
+	int r = fake_tag(chain->dev, FAKE_DEV, "bp_chain_wrote");
+
+	if (r)
+		return r;
+	if (!usable(chain, BP_CHAIN_WRITE, "bp_chain_wrote") || bytes > chain->write.left)
+		return -ENODATA;
+	while (bytes)
+		bytes -= next_run(chain, &chain->write, bytes).iov_len;
+	return 0;
+}
+
 static int host_chain_skip(struct bp_chain *handle, uint32_t side_bit, uint64_t bytes)
 {
 	struct fakehost_chain *chain = chain_of(handle);
@@ -217,5 +250,7 @@ void fake_virtio_fill(struct bp_host *table)
 	table->chain_write = host_chain_write;
 	table->chain_take = host_chain_take;
 	table->chain_skip = host_chain_skip;
+	table->chain_peek = host_chain_peek;
+	table->chain_wrote = host_chain_wrote;
 	table->chain_complete = host_chain_complete;
 }

@@ -241,18 +241,41 @@ static int host_mem_unpin(struct bp_dev *dev, void *slice, size_t bytes)
 
 static struct fake_fd *fd_find(struct fakehost_dev *dev, int fd)
 {
-	for (size_t i = 0; i < FAKE_FDS_MAX; i++)
+	for (size_t i = 0; i < dev->fd_count; i++)
 		if (dev->fds[i].used && dev->fds[i].fd == fd)
 			return &dev->fds[i];
 	return NULL;
+}
+
+/* The first that is not used. NULL beyond FAKE_FDS_MAX, or without memory. */
+static struct fake_fd *fd_take(struct fakehost_dev *dev)
+{
+	size_t i = 0;
+
+	while (i < dev->fd_count && dev->fds[i].used)
+		i++;
+	if (i == FAKE_FDS_MAX)
+		return NULL;
+	if (i == dev->fd_capacity) {
+		size_t capacity = i ? 2 * i : 16;
+		struct fake_fd *fds = realloc(dev->fds, capacity * sizeof(*fds));
+
+		if (!fds)
+			return NULL;
+		dev->fds = fds;
+		dev->fd_capacity = capacity;
+	}
+	if (i == dev->fd_count)
+		dev->fd_count++;
+	return &dev->fds[i];
 }
 
 static int host_fd_add(struct bp_dev *dev, int fd, uint32_t events, bp_fd_fn *fn, void *arg)
 {
 	struct fakehost_dev *own = fake_dev(dev);
 	int r = fake_tag(own, FAKE_ANY_MAIN | FAKE_DEV, "bp_fd_add");
+	struct fake_fd *place;
 	struct stat st;
-	size_t i = 0;
 
 	if (r)
 		return r;
@@ -262,11 +285,10 @@ static int host_fd_add(struct bp_dev *dev, int fd, uint32_t events, bp_fd_fn *fn
 		return -EPERM;
 	if (fd_find(own, fd))
 		return -EEXIST;
-	while (i < FAKE_FDS_MAX && own->fds[i].used)
-		i++;
-	if (i == FAKE_FDS_MAX)
+	place = fd_take(own);
+	if (!place)
 		return -ENOSPC;
-	own->fds[i] = (struct fake_fd){ .used = true, .fd = fd, .events = events, .fn = fn, .arg = arg };
+	*place = (struct fake_fd){ .used = true, .fd = fd, .events = events, .fn = fn, .arg = arg };
 	return 0;
 }
 

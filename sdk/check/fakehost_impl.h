@@ -11,16 +11,18 @@
 #define FAKE_RANGES_MAX  16
 #define FAKE_IRQS_MAX    16
 #define FAKE_TIMERS_MAX  64
-#define FAKE_FDS_MAX     64
+#define FAKE_FDS_MAX     4096
 #define FAKE_PINS_MAX    64
 #define FAKE_STREAMS_MAX 16
 #define FAKE_FILES_MAX   64
 #define FAKE_PAIRS_MAX   256
 #define FAKE_METRICS_MAX 64
 #define FAKE_JOBS_MAX    64 /* at a time */
+#define FAKE_CONNECT_MAX 64 /* that have not been told */
 #define FAKE_NAME_MAX    128
 #define FAKE_DEPTH_MAX   4 /* groups in groups */
 #define FAKE_IOS_MAX     8
+#define FAKE_NETS_MAX    16
 
 /* Where a thread is in a device's code; a mask for tag checks. */
 #define FAKE_VALIDATE    (1u << 0)
@@ -89,11 +91,21 @@ struct fake_pin {
 	size_t bytes;
 };
 
-/* A file that a FILE parameter has opened. */
+/* A file that a FILE parameter has opened, or a SOCKET one has made. */
 struct fake_file {
 	char name[FAKE_NAME_MAX];
 	uint32_t index;
 	int fd;
+	char *made; /* a path to be removed, or NULL; malloc'ed */
+};
+
+/* What a NETWORK parameter has got. */
+struct fake_network {
+	char name[FAKE_NAME_MAX];
+	uint32_t index;
+	struct bp_network near;
+	int far[BP_NETWORK_FDS_MAX]; /* -1: there is none */
+	char *made;                  /* as of a file */
 };
 
 struct bp_stream {
@@ -131,6 +143,18 @@ struct fake_job {
 	int result;
 	bp_job_fn *fn;
 	bp_job_done_fn *done;
+	void *arg;
+};
+
+/* What bp_connect() has been asked for and the device has not been told. Answers come in the same order. */
+struct fake_connect {
+	struct fake_connect *next; /* younger */
+	const char *name;          /* borrowed from the class */
+	uint32_t index;
+	uint32_t number;
+	bool answered; /* `fd` stands, and is the host's until it is told */
+	int fd;        /* or -errno */
+	bp_connect_fn *done;
 	void *arg;
 };
 
@@ -249,17 +273,22 @@ struct fakehost_dev {
 	uint64_t irqs[FAKE_IRQS_MAX];
 	struct fake_range ranges[FAKE_RANGES_MAX];
 	struct fake_timer timers[FAKE_TIMERS_MAX];
-	struct fake_fd fds[FAKE_FDS_MAX];
+	size_t fd_count; /* that were in use at a time */
+	size_t fd_capacity;
+	struct fake_fd *fds;
 	struct fake_pin pins[FAKE_PINS_MAX];
 	size_t stream_count;
 	struct bp_stream *streams[FAKE_STREAMS_MAX];
 	size_t file_count;
 	struct fake_file files[FAKE_FILES_MAX];
+	size_t network_count;
+	struct fake_network networks[FAKE_NETS_MAX];
 	size_t event_count;
 	struct fake_event *events;
 	size_t metric_count;
 	struct fake_metric metrics[FAKE_METRICS_MAX];
 	struct fake_job *jobs; /* oldest first */
+	struct fake_connect *connects;
 	struct fake_writer writer;
 	struct fake_reader reader;
 	struct fake_virtio virtio;
@@ -289,6 +318,7 @@ void fake_machine_fill(struct bp_host *table);
 void fake_state_fill(struct bp_host *table);
 void fake_virtio_fill(struct bp_host *table);
 void fake_io_fill(struct bp_host *table);
+void fake_connect_fill(struct bp_host *table);
 
 static inline struct fakehost_dev *fake_dev(struct bp_dev *dev)
 {
@@ -330,6 +360,10 @@ bool fake_state_tag(const struct fakehost_bytes *state, size_t index, uint32_t *
 /* Drops all jobs without telling of them. */
 void fake_jobs_drop(struct fakehost_dev *dev);
 
+/* Tells a device that runs of connections that have an answer; drops all, and closes what nobody has been told of. */
+void fake_connects_tell(struct fakehost_dev *dev);
+void fake_connects_drop(struct fakehost_dev *dev);
+
 /* Tells the device of events of its stream, if it runs and listens; later if it is quiet. */
 void fake_stream_tell(struct bp_stream *stream, uint32_t events);
 
@@ -341,7 +375,23 @@ bool fake_in_bounds(const struct bp_param *param, uint64_t number);
 int fake_cfg_new(struct fakehost_dev *dev, const struct fakehost_pair *values);
 void fake_cfg_free(struct fakehost_dev *dev);
 
+/* The text of a value of the device's own table, or NULL if it is absent; its parameter in *ret, if there is one of the name. */
+const char *fake_cfg_text(const struct fakehost_dev *dev, const char *name, uint32_t index, struct bp_param *ret);
+
 /* The value of a parameter of the device, or `otherwise` if it is absent. */
 uint64_t fake_cfg_number(struct fakehost_dev *dev, const char *name, uint64_t otherwise);
+
+/* A Unix socket that listens at `path`, which is noted in *ret_made. The fd, or -errno. */
+int fake_listen(const char *path, char **ret_made);
+
+/* Value `index` of NETWORK parameter `name`, which says `text`, with `pairs` queue pairs. 0 or -errno. */
+int fake_network_get(struct fakehost_dev *dev, const char *name, uint32_t index, const char *text, uint32_t pairs,
+		     struct bp_network *ret);
+void fake_networks_free(struct fakehost_dev *dev);
+
+/* Whether a NETWORK can say `text`. */
+bool fake_network_ok(const char *text);
+/* Whether bp_connect() connects it. */
+bool fake_network_connects(const char *text);
 
 #endif

@@ -49,9 +49,26 @@ void fakehost_vcpus(struct fakehost *host, uint32_t vcpus)
 	host->vcpus = vcpus;
 }
 
+/* FNV-1a. */
+uint64_t fakehost_identity(const struct fakehost_dev *dev)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (const char *c = dev->id; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
 static uint64_t host_info(struct bp_dev *dev, uint32_t what)
 {
-	return what == BP_INFO_VCPUS ? fake_dev(dev)->host->vcpus : 0;
+	switch (what) {
+	case BP_INFO_VCPUS:
+		return fake_dev(dev)->host->vcpus;
+	case BP_INFO_IDENTITY:
+		return fakehost_identity(fake_dev(dev));
+	default:
+		return 0;
+	}
 }
 
 /* ---- events ---- */

@@ -288,6 +288,7 @@ int fakehost_resume(struct fakehost_dev *dev)
 		dev->class_table.resume(dev->self);
 		fake_leave(before);
 	}
+	fake_connects_tell(dev);
 	for (size_t i = 0; i < dev->stream_count; i++) {
 		uint32_t owed = dev->streams[i]->owed;
 

@@ -103,6 +103,10 @@ bool fake_parse(const struct bp_param *param, const char *text, uint64_t *ret)
 		return parse_choice(param, text, ret);
 	case BP_P_MAC:
 		return parse_mac(text, ret);
+	case BP_P_SOCKET:
+		return *text != '\0';
+	case BP_P_NETWORK:
+		return fake_network_ok(text);
 	default:
 		return param->type >= BP_P_BOOL && param->type < BP_P_GROUP;
 	}

@@ -42,6 +42,8 @@ static const struct bp_param params[] = {
 	{ .name = "ports", .type = BP_P_UINT, .flags = BP_P_REPEATED, .max = 65535 },
 	{ .name = "limit", .type = BP_P_GROUP, GROUP_OF(limit_params) },
 	{ .name = "zones", .type = BP_P_GROUP, .flags = BP_P_REPEATED, GROUP_OF(limit_params) },
+	{ .name = "network", .type = BP_P_NETWORK, .pairs_param = "uint" },
+	{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_CONNECT },
 };
 
 /* An error is one line, and no success has one. */

@@ -114,6 +114,8 @@ static const struct bp_param params[] = {
 	{ .name = "path", .type = BP_P_FILE },
 	{ .name = "console", .type = BP_P_STREAM, .flags = BP_P_REPEATED },
 	{ .name = "group", .type = BP_P_GROUP, .flags = BP_P_REPEATED, BP_GROUP(inner) },
+	{ .name = "network", .type = BP_P_NETWORK, .flags = BP_P_REPEATED },
+	{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_LISTEN },
 };
 
 static void make_fds(struct values_fds *fds, size_t count)

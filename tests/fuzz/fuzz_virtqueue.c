@@ -67,13 +67,15 @@ static void use_chain(struct chain *chain, uint8_t how)
 
 	check(chain_read(chain, buffer, bytes) == (read < bytes ? read : bytes));
 	check(chain_write(chain, buffer, bytes) == (write < bytes ? write : bytes));
-	pieces = chain_take(chain, BP_CHAIN_WRITE, bytes, iov, 4);
+	pieces = how & 128 ? chain_peek(chain, BP_CHAIN_WRITE, bytes, iov, 4)
+			   : chain_take(chain, BP_CHAIN_WRITE, bytes, iov, 4);
 	if (pieces >= 0) {
 		uint64_t taken = 0;
 
 		for (int i = 0; i < pieces; i++)
 			taken += iov[i].iov_len;
 		check(taken == bytes);
+		check(!(how & 128) || chain_wrote(chain, bytes) == 0);
 	}
 	if (how & 64)
 		(void)chain_skip(chain, BP_CHAIN_WRITE, 1);

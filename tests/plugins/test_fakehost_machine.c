@@ -7,6 +7,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -391,15 +394,78 @@ static void quiet_streams_and_clocks(void **state)
 	assert_int_equal(fakehost_breaches(fix->host), 0);
 }
 
+/* ---- descriptors ---- */
+
+#define FDS_MAX 4096
+
+static int many[FDS_MAX + 1];
+static uint32_t many_calls;
+
+static void on_many(void *arg, int fd, uint32_t events)
+{
+	struct puppet *puppet = arg;
+
+	assert_int_equal(events, BP_FD_IN);
+	/* The first of them brings another one, ready as well. */
+	if (!many_calls++)
+		assert_int_equal(bp_fd_add(puppet->dev, many[FDS_MAX - 1], BP_FD_IN, on_many, puppet), 0);
+	(void)fd;
+}
+
+static int add_many(struct puppet *puppet, uint64_t val)
+{
+	for (uint64_t i = 0; i < val; i++)
+		assert_int_equal(bp_fd_add(puppet->dev, many[i], BP_FD_IN, on_many, puppet), 0);
+	assert_int_equal(bp_fd_add(puppet->dev, many[0], BP_FD_IN, on_many, puppet), -EEXIST);
+	return 0;
+}
+
+static int remove_many(struct puppet *puppet, uint64_t val)
+{
+	assert_int_equal(bp_fd_add(puppet->dev, many[val], BP_FD_IN, on_many, puppet), -ENOSPC);
+	for (uint64_t i = 0; i < val; i++)
+		assert_int_equal(bp_fd_del(puppet->dev, many[i]), 0);
+	return 0;
+}
+
+static void descriptors_by_the_thousand(void **state)
+{
+	struct fixture *fix = *state;
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (size_t i = 0; i <= FDS_MAX; i++) {
+		many[i] = eventfd(1, EFD_CLOEXEC);
+		assert_true(many[i] >= 0);
+	}
+	assert_int_equal(act(fix, add_many, FDS_MAX - 1), 0);
+	assert_int_equal(fakehost_poll(fix->host), FDS_MAX);
+	assert_int_equal(many_calls, FDS_MAX);
+	assert_int_equal(act(fix, remove_many, FDS_MAX), 0);
+	assert_int_equal(fakehost_poll(fix->host), 0);
+	for (size_t i = 0; i <= FDS_MAX; i++)
+		close(many[i]);
+	assert_int_equal(fakehost_breaches(fix->host), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(clocks_go_and_are_set),    TEST(events_are_kept),        TEST(metrics_are_read),
-		TEST(jobs_run_in_order),        TEST(jobs_have_bounds),       TEST(job_touches_nothing_else),
-		TEST(stop_ends_jobs),           TEST(quiesce_waits_for_jobs), TEST(terminals_have_a_size),
+		TEST(clocks_go_and_are_set),
+		TEST(events_are_kept),
+		TEST(metrics_are_read),
+		TEST(jobs_run_in_order),
+		TEST(jobs_have_bounds),
+		TEST(job_touches_nothing_else),
+		TEST(stop_ends_jobs),
+		TEST(quiesce_waits_for_jobs),
+		TEST(terminals_have_a_size),
 		TEST(quiet_streams_and_clocks),
+		TEST(descriptors_by_the_thousand),
 	};
 
 	return cmocka_run_group_tests_name("fakehost_machine", tests, NULL, NULL);

@@ -184,6 +184,22 @@ static void puppet_request(void *arg, struct bp_chain *chain)
 		for (int i = 0; i < r; i++)
 			memset(iov[i].iov_base, 't', iov[i].iov_len);
 		break;
+	case 'q': /* fill the rest, and say how far afterwards */
+		assert_int_equal(bp_chain_peek(chain, BP_CHAIN_WRITE, 1000, iov, 8), -ENODATA);
+		assert_int_equal(bp_chain_peek(chain, BP_CHAIN_WRITE, 6, iov, 1), -EMSGSIZE);
+		r = bp_chain_peek(chain, BP_CHAIN_WRITE, 6, iov, 8);
+		assert_int_equal(r, 2);
+		for (int i = 0; i < r; i++)
+			memset(iov[i].iov_base, 'q', iov[i].iov_len);
+		assert_int_equal(bp_chain_left(chain, BP_CHAIN_WRITE), 27);
+		assert_int_equal(bp_chain_wrote(chain, 28), -ENODATA);
+		assert_int_equal(bp_chain_wrote(chain, 4), 0);
+		assert_int_equal(bp_chain_left(chain, BP_CHAIN_WRITE), 23);
+		break;
+	case 'Q': /* the same of what was kept */
+		assert_int_equal(bp_chain_peek(self->kept, BP_CHAIN_WRITE, 1, iov, 1), -ENODATA);
+		assert_int_equal(bp_chain_wrote(self->kept, 1), -ENODATA);
+		break;
 	case '9': /* a side that there is not */
 		bp_chain_left(chain, 9);
 		break;
@@ -338,6 +354,9 @@ static void bytes_go_through_pieces(void **state)
 		     "cd\xa5");
 	assert_int_equal(fakehost_chain_used(chain), 2);
 	assert_int_equal(fakehost_chains_done(fixture->dev), 3);
+	chain = ask(fixture, "q", 20);
+	assert_int_equal(fakehost_chain_used(chain), 4);
+	assert_bytes(chain, 0, "qqqqqq\xa5");
 	assert_int_equal(fakehost_breaches(fixture->host), 0);
 }
 
@@ -398,6 +417,8 @@ static void a_reset_makes_chains_void(void **state)
 	ask(fixture, "x", 1);
 	assert_int_equal(fakehost_breaches(fixture->host), 2);
 	assert_int_equal(fakehost_log_count(fixture->host, "of before a reset"), 1);
+	ask(fixture, "Q", 1);
+	assert_int_equal(fakehost_log_count(fixture->host, "of before a reset"), 3);
 }
 
 static void wrong_use_is_a_breach(void **state)

@@ -57,6 +57,7 @@ static inline void expect_schema(const struct schema *a, const struct schema *b)
 			expect_text(x->choices[j], y->choices[j]);
 		expect_text(x->help, y->help);
 		expect_text(x->readonly_param, y->readonly_param);
+		expect_text(x->pairs_param, y->pairs_param);
 		assert_int_equal(!x->group, !y->group);
 		if (x->group && y->group)
 			expect_schema(x->group, y->group);
@@ -139,6 +140,9 @@ static inline struct plugin *make_full(void)
 		{ .name = "path", .type = BP_P_FILE, .flags = BP_P_REQUIRED | BP_P_WRITE, .readonly_param = "ro" },
 		{ .name = "offset", .type = BP_P_INT, .min = INT64_MIN, .max = -1 },
 		{ .name = "group", .type = BP_P_GROUP, BP_GROUP(group) },
+		{ .name = "pairs", .type = BP_P_UINT, .min = 1, .max = 16 },
+		{ .name = "network", .type = BP_P_NETWORK, .pairs_param = "pairs" },
+		{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_LISTEN | BP_P_CONNECT },
 	};
 	static const struct bp_range ranges[] = {
 		{ .space = BP_PIO, .length = 8, .widths = BP_W8 | BP_UNALIGNED, .base_param = "base" },

@@ -62,6 +62,8 @@ struct subject {
 	struct hooks hooks;
 	struct place_claim claims[CLAIMS_MAX];
 	int claim_error; /* what the next claim fails with */
+	/* What the place does for bp_connect(). NULL: it refuses. */
+	int (*connect)(struct subject *subject, const struct device_connect *ask);
 	struct event quit;
 	size_t event_count;
 	uint32_t last_event;
@@ -200,6 +202,8 @@ static const struct bp_param subject_params[] = {
 	{ .name = "colour", .type = BP_P_CHOICE, .choices = subject_choices },
 	{ .name = "file", .type = BP_P_FILE },
 	{ .name = "stream", .type = BP_P_STREAM },
+	{ .name = "network", .type = BP_P_NETWORK },
+	{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_LISTEN | BP_P_CONNECT },
 	{ .name = "group", .type = BP_P_GROUP, BP_GROUP(subject_group) },
 	{ .name = "absent", .type = BP_P_UINT },
 };
@@ -279,6 +283,14 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 	return 0;
 }
 
+static int place_connect(void *ctx, struct device *device, const struct device_connect *ask)
+{
+	struct subject *subject = ctx;
+
+	MUST(device == device_of(subject->dev));
+	return subject->connect ? subject->connect(subject, ask) : -ENOSYS;
+}
+
 static inline size_t claims_held(const struct subject *subject)
 {
 	size_t count = 0;
@@ -311,11 +323,13 @@ static inline void subject_init(struct subject *subject, const char *id)
 		.class = &subject->class,
 		.mem = &subject->mem,
 		.vcpus = 3,
+		.identity = 0x1d3,
 		.place = {
 			.claim = place_claim,
 			.release = place_release,
 			.quit = place_quit,
 			.event = place_event,
+			.connect = place_connect,
 			.ctx = subject,
 		},
 		.bases = { MMIO_BASE },

@@ -255,6 +255,7 @@ static inline int rig_create(struct rig *rig, const char *class_name, const char
 		.class = plugin_find_class(process_plugin(rig->process), class_name),
 		.memory = &rig->memory,
 		.vcpus = 1,
+		.identity = UINT64_C(0x0123456789abcdef),
 	};
 	const struct placed_home home = home_of(&rig->home);
 	const struct class_decl *decl = &spec.class->decl;
@@ -299,6 +300,7 @@ static inline void rig_free_process(struct rig *rig)
 	if (rig->source.config)
 		source_end(&rig->source);
 	process_free(rig->process);
+	opener_wait(&rig->source.opener);
 	rig->process = NULL;
 	rig->placed = (struct placed){ .ops = NULL };
 	assert_int_equal(claims_held(&rig->home), 0);

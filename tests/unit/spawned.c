@@ -69,16 +69,17 @@ static void tell_status(void)
 
 static void tell_all(char **arguments)
 {
-	struct rlimit core;
+	struct rlimit core, files;
 	mode_t mask = umask(0);
 	int death = 0;
 
 	umask(mask);
 	getrlimit(RLIMIT_CORE, &core);
+	getrlimit(RLIMIT_NOFILE, &files);
 	prctl(PR_GET_PDEATHSIG, &death);
-	tell("pid %d\nparent %d\nsession %d\numask %03o\ncore %llu %llu\ndeath %d\n", (int)getpid(), (int)getppid(),
-	     (int)getsid(0), (unsigned int)mask, (unsigned long long)core.rlim_cur, (unsigned long long)core.rlim_max,
-	     death);
+	tell("pid %d\nparent %d\nsession %d\numask %03o\ncore %llu %llu\nfiles %llu\ndeath %d\n", (int)getpid(),
+	     (int)getppid(), (int)getsid(0), (unsigned int)mask, (unsigned long long)core.rlim_cur,
+	     (unsigned long long)core.rlim_max, (unsigned long long)files.rlim_cur, death);
 	for (char **at = arguments; *at; at++)
 		tell("argument %s\n", *at);
 	/* Programs with sanitizers are told how to report. */

@@ -95,6 +95,11 @@ static void fields_that_are_wrong(void **state)
 	raw->schema->params[5].group->params[0].type = BP_P_BOOL;
 	refuse(plugin, "class \"raw\": parameter \"group.limits\": a table without being a group");
 	raw->schema->params[5].group->params[0].type = BP_P_GROUP;
+	replace(&raw->schema->params[7].pairs_param, "line");
+	refuse(plugin,
+	       "class \"raw\": parameter \"network\": its pairs parameter \"line\" is not one of type uint with a "
+	       "range within 1 to 16");
+	replace(&raw->schema->params[7].pairs_param, "pairs");
 	other->virtio.id = 64;
 	refuse(plugin, "class \"virtio\": its virtio class has an id that no device type can have");
 	other->virtio.id = 1;
@@ -160,8 +165,9 @@ static void begin_param(struct pack_writer *writer, const char *name, uint32_t t
 	pack_u64(writer, 0);
 	pack_u64(writer, 0);
 	pack_u32(writer, 0);
-	pack_text(writer, NULL);
-	pack_text(writer, NULL);
+	pack_text(writer, NULL); /* help */
+	pack_text(writer, NULL); /* readonly_param */
+	pack_text(writer, NULL); /* pairs_param */
 }
 
 /* Ranges, irqs, virtio: none. NULL: it is accepted. */

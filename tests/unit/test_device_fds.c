@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#define FDS_MAX 64
-
 /* ---- descriptors ---- */
 
 static void a_ready_fd_is_told(void **state)
@@ -296,7 +294,6 @@ static void both_directions_at_once(void **state)
 static int add_wrongly(struct subject *subject)
 {
 	struct bp_dev *dev = subject->dev;
-	int fds[FDS_MAX + 1];
 	int file = memfd_create("file", MFD_CLOEXEC);
 
 	MUST(bp_fd_add(dev, watched[0].fd, BP_FD_IN, NULL, NULL) == -EINVAL);
@@ -308,17 +305,6 @@ static int add_wrongly(struct subject *subject)
 	MUST(bp_fd_add(dev, watched[0].fd, BP_FD_IN, on_fd, &watched[0]) == 0);
 	MUST(bp_fd_add(dev, watched[0].fd, BP_FD_IN, on_fd, &watched[0]) == -EEXIST);
 	MUST(bp_fd_set(dev, watched[0].fd, BP_FD_ERR) == -EINVAL);
-	for (size_t i = 0; i < COUNT_OF(fds); i++)
-		fds[i] = fd_event();
-	for (size_t i = 0; i < FDS_MAX - 1; i++)
-		MUST(bp_fd_add(dev, fds[i], BP_FD_IN, on_fd, &watched[0]) == 0);
-	MUST(bp_fd_add(dev, fds[FDS_MAX - 1], BP_FD_IN, on_fd, &watched[0]) == -ENOSPC);
-	MUST(bp_fd_del(dev, fds[3]) == 0);
-	MUST(bp_fd_add(dev, fds[FDS_MAX - 1], BP_FD_IN, on_fd, &watched[0]) == 0);
-	for (size_t i = 0; i < FDS_MAX; i++)
-		MUST(bp_fd_del(dev, fds[i]) == (i == 3 ? -ENOENT : 0));
-	for (size_t i = 0; i < COUNT_OF(fds); i++)
-		close(fds[i]);
 	close(file);
 	return 0;
 }

@@ -18,6 +18,7 @@ static int read_values(struct subject *subject, const struct bp_cfg *cfg)
 	MUST(!strcmp(bp_cfg_string(cfg, "word"), "hello"));
 	MUST(bp_cfg_uint(cfg, "colour") == 1 && !strcmp(bp_cfg_string(cfg, "colour"), "green"));
 	MUST(fcntl(bp_cfg_fd(cfg, "file"), F_GETFD) >= 0);
+	MUST(fcntl(bp_cfg_fd(cfg, "socket"), F_GETFD) >= 0 && !strcmp(bp_cfg_string(cfg, "socket"), "vm.sock"));
 	MUST(group && bp_cfg_uint(group, "depth") == 7);
 	MUST(!bp_cfg_has(group, "word") && !strcmp(bp_cfg_string(group, "word"), ""));
 	return 0;
@@ -43,6 +44,7 @@ static void values_of_each_type(void **state)
 	subject_set(one, "word", value_text("hello"));
 	subject_set(one, "colour", colour);
 	subject_set(one, "file", file);
+	subject_set(one, "socket", (struct value){ .text = strdup("vm.sock"), .fd = fd_event(), .fd_out = -1 });
 	assert_int_equal(values_new(one->class.decl.schema->params[param].group, "g", nowhere, &group), 0);
 	assert_int_equal(values_add(group, (size_t)depth, &seven), 0);
 	subject_set(one, "group", (struct value){ .group = group, .fd = -1, .fd_out = -1 });
@@ -53,13 +55,78 @@ static void values_of_each_type(void **state)
 	assert_string_equal(log_caught(), "");
 }
 
+/* A plugin of other headers has another size: what is beyond its own does not arrive, what is beyond ours is nothing. */
+static int read_networks(struct subject *subject, const struct bp_cfg *cfg)
+{
+	struct bp_network whole = { .size = sizeof(whole) }, one = whole, longer[2];
+	const struct bp_network none = { 0 };
+
+	(void)subject;
+	MUST(!strcmp(bp_cfg_string(cfg, "network"), "tap"));
+	MUST(bp_cfg_network(cfg, "network", &whole) == 0);
+	MUST(whole.size == sizeof(whole) && whole.kind == BP_NETWORK_TAP && whole.flags == 0 && whole.fd_count == 2);
+	MUST(fcntl(whole.fds[0], F_GETFD) >= 0 && fcntl(whole.fds[1], F_GETFD) >= 0 && whole.fds[0] != whole.fds[1]);
+	one.size = offsetof(struct bp_network, fds) + sizeof(one.fds[0]);
+	MUST(bp_cfg_network(cfg, "network", &one) == 0);
+	MUST(one.fd_count == 2 && one.fds[0] == whole.fds[0] && one.fds[1] == 0);
+	one.size--;
+	MUST(bp_cfg_network(cfg, "network", &one) == -EINVAL);
+	memset(longer, 0xa5, sizeof(longer));
+	longer[0].size = sizeof(longer);
+	MUST(bp_cfg_network(cfg, "network", &longer[0]) == 0);
+	MUST(longer[0].size == sizeof(longer) && longer[0].fds[1] == whole.fds[1]);
+	MUST(!memcmp(&longer[1], &none, sizeof(none)));
+	MUST(bp_cfg_network_at(cfg, "network", 1, &whole) == -ENOENT);
+	MUST(bp_cfg_network(cfg, "socket", &whole) == -ENOENT);
+	return 0;
+}
+
+static void networks_for_callers_of_any_size(void **state)
+{
+	struct subject *one = &((struct fixture *)*state)->one;
+	struct value value = value_text("tap");
+
+	value.network = calloc(1, sizeof(*value.network));
+	assert_non_null(value.network);
+	*value.network = (struct network){
+		.kind = BP_NETWORK_TAP,
+		.fd_count = 2,
+		.fds = { fd_event(), fd_event() },
+	};
+	subject_set(one, "network", value);
+	one->hooks.create = read_networks;
+	log_catch(LOG_LEVEL_DEBUG);
+	assert_int_equal(subject_new(one), 0);
+	assert_string_equal(
+	    log_caught(),
+	    "backplane: error: one: plugin error: bp_cfg_network was called with a size of 19\n"
+	    "backplane: error: one: plugin error: bp_cfg_network was called for \"socket\", which is socket\n");
+}
+
+static int read_identity(struct subject *subject, const struct bp_cfg *cfg)
+{
+	(void)cfg;
+	return bp_info(subject->dev, BP_INFO_IDENTITY) == 0x1d3 ? 0 : -EIO;
+}
+
+static void a_device_has_the_identity_that_it_is_given(void **state)
+{
+	struct subject *one = &((struct fixture *)*state)->one;
+
+	one->hooks.create = read_identity;
+	assert_int_equal(subject_new(one), 0);
+}
+
 static int read_absent_values(struct subject *subject, const struct bp_cfg *cfg)
 {
+	struct bp_network network = { .size = sizeof(network), .kind = 7 };
+
 	(void)subject;
 	MUST(!bp_cfg_has(cfg, "flag") && bp_cfg_uint(cfg, "flag") == 0);
 	MUST(bp_cfg_int(cfg, "int") == 0);
 	MUST(!strcmp(bp_cfg_string(cfg, "word"), ""));
-	MUST(bp_cfg_fd(cfg, "file") == -1);
+	MUST(bp_cfg_fd(cfg, "file") == -1 && bp_cfg_fd(cfg, "socket") == -1);
+	MUST(bp_cfg_network(cfg, "network", &network) == -ENOENT && network.kind == 7);
 	MUST(!bp_cfg_stream(cfg, "stream"));
 	MUST(!bp_cfg_group(cfg, "group"));
 	return 0;
@@ -419,6 +486,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(values_of_each_type),
+		TEST(networks_for_callers_of_any_size),
+		TEST(a_device_has_the_identity_that_it_is_given),
 		TEST(absent_values_are_empty),
 		TEST(wrong_questions_are_reported),
 		TEST(memory_has_bounds),

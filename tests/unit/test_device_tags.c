@@ -126,6 +126,14 @@ static int probe_cfg_stream(struct bp_dev *dev)
 	return bp_cfg_stream(tools.cfg, "stream") ? 0 : -EDEADLK;
 }
 
+static int probe_cfg_network(struct bp_dev *dev)
+{
+	struct bp_network network = { .size = sizeof(network) };
+
+	(void)dev;
+	return bp_cfg_network(tools.cfg, "network", &network) ? -EDEADLK : 0;
+}
+
 static int probe_cfg_group(struct bp_dev *dev)
 {
 	(void)dev;
@@ -306,6 +314,7 @@ static const struct {
 	{ "bp_cfg_string", probe_cfg_string, MAIN, true },
 	{ "bp_cfg_fd", probe_cfg_fd, MAIN, true },
 	{ "bp_cfg_stream", probe_cfg_stream, MAIN, true },
+	{ "bp_cfg_network", probe_cfg_network, MAIN, true },
 	{ "bp_cfg_group", probe_cfg_group, MAIN, true },
 	{ "bp_claim", probe_claim, MAIN, false },
 	{ "bp_release", probe_release, MAIN, false },
@@ -338,8 +347,9 @@ static const struct {
 
 /* Those that take something which exists inside of one callback only, and those that this host does not have yet. */
 static const char *const elsewhere[] __attribute__((unused)) = {
-	"bp_put_uint",    "bp_put_bytes",  "bp_get_uint",   "bp_get_bytes",      "bp_chain_left", "bp_chain_read",
-	"bp_chain_write", "bp_chain_take", "bp_chain_skip", "bp_chain_complete", "bp_io_submit",  "bp_stream_size",
+	"bp_put_uint",   "bp_put_bytes",   "bp_get_uint",   "bp_get_bytes",  "bp_chain_left",
+	"bp_chain_read", "bp_chain_write", "bp_chain_take", "bp_chain_skip", "bp_chain_complete",
+	"bp_io_submit",  "bp_stream_size", "bp_connect",    "bp_chain_peek", "bp_chain_wrote",
 };
 
 /* Every entry of the table after its four leading words is a pointer, and stands above. */
@@ -473,6 +483,8 @@ static void give_values(struct subject *subject)
 	subject_set(subject, "word", value_text("hello"));
 	subject_set(subject, "file", (struct value){ .fd = fd_event(), .fd_out = -1 });
 	subject_set(subject, "stream", (struct value){ .fd = -1, .fd_out = -1 });
+	subject_set(subject, "network",
+		    (struct value){ .network = calloc(1, sizeof(struct network)), .fd = -1, .fd_out = -1 });
 	assert_int_equal(values_new(subject->class.decl.schema->params[param].group, "g", nowhere, &group), 0);
 	subject_set(subject, "group", (struct value){ .group = group, .fd = -1, .fd_out = -1 });
 }

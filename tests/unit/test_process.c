@@ -33,6 +33,7 @@ static void same_schema(const struct schema *one, const struct schema *other)
 		same_text(a->def, b->def);
 		same_text(a->help, b->help);
 		same_text(a->readonly_param, b->readonly_param);
+		same_text(a->pairs_param, b->pairs_param);
 		assert_int_equal(a->type, b->type);
 		assert_int_equal(a->flags, b->flags);
 		assert_true(a->min == b->min && a->max == b->max);

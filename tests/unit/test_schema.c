@@ -4,6 +4,8 @@
 
 #include "core/base/values.h"
 
+#include <backplane/device.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -140,6 +142,77 @@ static void readonly_parameter_is_a_bool_of_the_same_table(void **state)
 	refuse(table, sizeof(table[0]), 3, "parameter \"path\": only a file that is written has a readonly parameter");
 }
 
+static void pairs_parameter_is_a_bounded_uint_of_the_same_table(void **state)
+{
+	static const char complaint[] =
+	    "parameter \"network\": its pairs parameter \"pairs\" is not one of type uint with a "
+	    "range within 1 to 16";
+	struct bp_param table[] = {
+		{ .name = "network", .type = BP_P_NETWORK, .pairs_param = "pairs" },
+		{ .name = "pairs", .type = BP_P_UINT, .min = 1, .max = 16 },
+	};
+	const struct bp_param wrong[] = {
+		{ .name = "pairs", .type = BP_P_UINT },
+		{ .name = "pairs", .type = BP_P_UINT, .min = 0, .max = 16 },
+		{ .name = "pairs", .type = BP_P_UINT, .min = 1, .max = 17 },
+		{ .name = "pairs", .type = BP_P_SIZE, .min = 1, .max = 16 },
+		{ .name = "pairs", .type = BP_P_UINT, .flags = BP_P_REPEATED, .min = 1, .max = 16 },
+		{ .name = "other", .type = BP_P_UINT, .min = 1, .max = 16 },
+	};
+	struct err err = ERR_NONE;
+	struct schema *schema;
+
+	(void)state;
+	assert_int_equal(schema_copy(TABLE(table), &schema, &err), 0);
+	assert_string_equal(schema->params[0].pairs_param, "pairs");
+	schema_free(schema);
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		table[1] = wrong[i];
+		refuse(TABLE(table), complaint);
+	}
+	table[1] = (struct bp_param){ .name = "pairs", .type = BP_P_UINT, .min = 1, .max = 16 };
+	table[0].type = BP_P_STRING;
+	refuse(TABLE(table), "parameter \"network\": only a network has a pairs parameter");
+}
+
+/* A plugin of ABI 0.2 has shorter entries, behind which is whatever follows. */
+static void entries_without_a_pairs_parameter(void **state)
+{
+	struct {
+		char bytes[offsetof(struct bp_param, pairs_param)];
+	} table[2];
+	const struct bp_param param = { .name = "network", .type = BP_P_NETWORK };
+	struct err err = ERR_NONE;
+	struct schema *schema;
+
+	(void)state;
+	memset(table, 0xff, sizeof(table));
+	memcpy(&table[0], &param, sizeof(table[0]));
+	assert_int_equal(schema_copy((const struct bp_param *)(const void *)table, sizeof(table[0]), 1, &schema, &err),
+			 0);
+	assert_null(schema->params[0].pairs_param);
+	schema_free(schema);
+}
+
+/* bp_connect() finds values by their names in the device's own table. */
+static void what_is_connected_is_not_in_a_group(void **state)
+{
+	static const char complaint[] = "parameter \"limit.x\": what bp_connect() reaches stands in the device's own "
+					"table, not in a group";
+	struct bp_param inner[] = { { .name = "x", .type = BP_P_SOCKET, .flags = BP_P_LISTEN } };
+	struct bp_param outer[] = { { .name = "limit", .type = BP_P_GROUP, BP_GROUP(inner) } };
+	struct err err = ERR_NONE;
+	struct schema *schema;
+
+	(void)state;
+	assert_int_equal(schema_copy(TABLE(outer), &schema, &err), 0);
+	schema_free(schema);
+	inner[0].flags = BP_P_LISTEN | BP_P_CONNECT;
+	refuse(TABLE(outer), complaint);
+	inner[0] = (struct bp_param){ .name = "x", .type = BP_P_NETWORK };
+	refuse(TABLE(outer), complaint);
+}
+
 static void tables_of_a_wrong_shape(void **state)
 {
 	static const uint32_t strides[] = { 0, 1, 8, 64, sizeof(struct bp_param) + 4, 1032, 1u << 31 };
@@ -170,10 +243,13 @@ static const struct {
 	const char *text;
 } hostile[] = {
 	{ { .type = 0 }, "unknown type 0" },
-	{ { .type = 13 }, "unknown type 13" },
+	{ { .type = 15 }, "unknown type 15" },
 	{ { .type = UINT32_MAX }, "unknown type 4294967295" },
-	{ { .type = BP_P_BOOL, .flags = 8 }, "unknown flags" },
+	{ { .type = BP_P_BOOL, .flags = 32 }, "unknown flags" },
 	{ { .type = BP_P_STRING, .flags = BP_P_WRITE }, "BP_P_WRITE is for files" },
+	{ { .type = BP_P_FILE, .flags = BP_P_LISTEN }, "BP_P_LISTEN and BP_P_CONNECT are for sockets" },
+	{ { .type = BP_P_NETWORK, .flags = BP_P_CONNECT }, "BP_P_LISTEN and BP_P_CONNECT are for sockets" },
+	{ { .type = BP_P_SOCKET }, "a socket without BP_P_LISTEN or BP_P_CONNECT" },
 	{ { .type = BP_P_UINT, .min = 2, .max = 1 }, "min is greater than max" },
 	{ { .type = BP_P_UINT, .min = 1 }, "min is greater than max" },
 	{ { .type = BP_P_UINT, .min = -1, .max = 1 }, "min is negative" },
@@ -277,7 +353,8 @@ static void type_names(void **state)
 	assert_string_equal(schema_type_name(BP_P_SIZE), "size");
 	assert_string_equal(schema_type_name(BP_P_GROUP), "group");
 	assert_string_equal(schema_type_name(0), "?");
-	assert_string_equal(schema_type_name(13), "?");
+	assert_string_equal(schema_type_name(BP_P_NETWORK), "network");
+	assert_string_equal(schema_type_name(15), "?");
 	assert_string_equal(schema_type_name(UINT32_MAX), "?");
 }
 
@@ -342,6 +419,9 @@ int main(void)
 		cmocka_unit_test(an_empty_table_is_a_schema),
 		cmocka_unit_test(entries_may_be_longer),
 		cmocka_unit_test(readonly_parameter_is_a_bool_of_the_same_table),
+		cmocka_unit_test(pairs_parameter_is_a_bounded_uint_of_the_same_table),
+		cmocka_unit_test(entries_without_a_pairs_parameter),
+		cmocka_unit_test(what_is_connected_is_not_in_a_group),
 		cmocka_unit_test(tables_of_a_wrong_shape),
 		cmocka_unit_test(hostile_entries),
 		cmocka_unit_test(hostile_names),

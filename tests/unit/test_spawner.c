@@ -285,6 +285,26 @@ static void too_few_descriptors_are_told(void **state)
 	spawner_free(spawner);
 }
 
+/* However few the core began with: as many as the host allows, up to what a plugin may want. */
+static void process_may_have_many_descriptors(void **state)
+{
+	struct rlimit before, few;
+	struct spawner *spawner;
+	char line[64];
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){ .rlim_cur = 256, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	spawner = spawner_make();
+	hosted_start(spawner, 1, &hosted);
+	snprintf(line, sizeof(line), "\nfiles %u\n", before.rlim_max < 8192 ? (unsigned int)before.rlim_max : 8192);
+	assert_told(line);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	spawner_free(spawner);
+	hosted_close(&hosted);
+}
+
 static void missing_spawner_is_told(void **state)
 {
 	char path[PATH_MAX], aside[PATH_MAX];
@@ -314,6 +334,7 @@ int main(void)
 		cmocka_unit_test(failed_exec_is_told_and_does_no_harm),
 		cmocka_unit_test(hundred_processes_leave_nothing),
 		cmocka_unit_test(free_ends_all_processes),
+		cmocka_unit_test(process_may_have_many_descriptors),
 		cmocka_unit_test(too_few_descriptors_are_told),
 		cmocka_unit_test(missing_spawner_is_told),
 	};

@@ -105,6 +105,63 @@ static void streams_that_cannot_be(void **state)
 	console->fd = in;
 }
 
+static void networks_that_cannot_be(void **state)
+{
+	static const struct {
+		uint32_t kind, flags, fd_count;
+	} wrong[] = {
+		{ 0, 0, 1 },
+		{ BP_NETWORK_LISTENER + 1, 0, 1 },
+		{ BP_NETWORK_TAP, 0, 0 },
+		{ BP_NETWORK_TAP, BP_NETWORK_CONNECTS, 1 },
+		{ BP_NETWORK_STREAM, 0, 0 },
+		{ BP_NETWORK_STREAM, 0, 2 },
+		{ BP_NETWORK_STREAM, BP_NETWORK_CONNECTS | 2, 1 },
+		{ BP_NETWORK_LISTENER, 0, 0 },
+		{ BP_NETWORK_LISTENER, 0, 2 },
+		{ BP_NETWORK_LISTENER, BP_NETWORK_CONNECTS, 1 },
+	};
+	struct round *round = *state;
+	struct value *value;
+
+	fill_few(round);
+	value = add(round->values, NETWORK, network(BP_NETWORK_TAP, 0, 2));
+	expect_round(round, 3);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		value_clear(value);
+		*value = network(wrong[i].kind, wrong[i].flags, wrong[i].fd_count);
+		expect_refusal(round, "bad value of \"network\"");
+	}
+	/* Without one of its descriptors. */
+	value_clear(value);
+	*value = network(BP_NETWORK_TAP, 0, 2);
+	fd_close(fd_take(&value->network->fds[1]));
+	expect_refusal(round, "bad value of \"network\"");
+}
+
+/* The text, the number that says that there is one, kind and flags: behind these stands how many descriptors it has. */
+static void networks_with_too_many_descriptors(void **state)
+{
+	struct round *round = *state;
+	struct values *values;
+	struct err err = ERR_NONE;
+	size_t count, at = 0;
+	uint8_t *bytes;
+
+	fill_few(round);
+	add(round->values, NETWORK, network(BP_NETWORK_TAP, 0, BP_NETWORK_FDS_MAX));
+	bytes = pack(round, &count);
+	while (at + 16 < count && memcmp(bytes + at, "tap\1\0\0\0", 7) != 0)
+		at++;
+	at += 3 + 3 * sizeof(uint32_t);
+	assert_int_equal(bytes[at], BP_NETWORK_FDS_MAX);
+	bytes[at]++;
+	assert_int_equal(unpack(round, bytes, count, &values, &err), -EBADMSG);
+	assert_string_equal(err.text, "bad value of \"network\"");
+	close_rest(round);
+	free(bytes);
+}
+
 static void wrong_numbers_of_values(void **state)
 {
 	struct round *round = *state;
@@ -268,6 +325,8 @@ int main(void)
 		ROUND_TEST(numbers_beyond_their_bounds),
 		ROUND_TEST(texts_that_are_not_there),
 		ROUND_TEST(streams_that_cannot_be),
+		ROUND_TEST(networks_that_cannot_be),
+		ROUND_TEST(networks_with_too_many_descriptors),
 		ROUND_TEST(wrong_numbers_of_values),
 		ROUND_TEST(descriptors_that_are_not_there),
 		ROUND_TEST(what_is_left_is_the_callers),

@@ -29,6 +29,43 @@ static void streams_of_every_kind_go_round(void **state)
 	expect_round(round, 2);
 }
 
+static void networks_of_every_kind_go_round(void **state)
+{
+	static const struct {
+		uint32_t kind, flags, fd_count;
+	} kinds[] = {
+		{ BP_NETWORK_TAP, 0, 1 },
+		{ BP_NETWORK_TAP, 0, BP_NETWORK_FDS_MAX },
+		{ BP_NETWORK_STREAM, 0, 1 },
+		{ BP_NETWORK_STREAM, BP_NETWORK_CONNECTS, 1 },
+		{ BP_NETWORK_STREAM, BP_NETWORK_CONNECTS, 0 },
+		{ BP_NETWORK_LISTENER, 0, 1 },
+	};
+	struct round *round = *state;
+	struct value *value;
+
+	fill_few(round);
+	value = add(round->values, NETWORK, text("tap"));
+	expect_round(round, 1); /* not opened */
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		value_clear(value);
+		*value = network(kinds[i].kind, kinds[i].flags, kinds[i].fd_count);
+		expect_round(round, 1 + kinds[i].fd_count);
+	}
+}
+
+static void sockets_go_round(void **state)
+{
+	struct round *round = *state;
+	struct value *value;
+
+	fill_few(round);
+	value = add(round->values, SOCKET, text("vm.sock"));
+	expect_round(round, 1);
+	value->fd = fd_memfd("socket", 8192);
+	expect_round(round, 2);
+}
+
 static void as_many_descriptors_as_there_may_be(void **state)
 {
 	struct round *round = *state;
@@ -73,6 +110,8 @@ int main(void)
 		ROUND_TEST(few_values_go_round),
 		ROUND_TEST(values_of_every_type_go_round),
 		ROUND_TEST(streams_of_every_kind_go_round),
+		ROUND_TEST(networks_of_every_kind_go_round),
+		ROUND_TEST(sockets_go_round),
 		ROUND_TEST(as_many_descriptors_as_there_may_be),
 		ROUND_TEST(as_many_values_as_there_may_be),
 	};

@@ -287,6 +287,8 @@ static void *call_from_outside(void *arg)
 	MUST(bp_chain_read(chain, &byte, 1) == 0);
 	MUST(bp_chain_write(chain, &byte, 1) == 0);
 	MUST(bp_chain_take(chain, BP_CHAIN_WRITE, 1, &iov, 1) == -EDEADLK);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 1, &iov, 1) == -EDEADLK);
+	MUST(bp_chain_wrote(chain, 1) == -EDEADLK);
 	MUST(bp_chain_skip(chain, BP_CHAIN_WRITE, 1) == -EDEADLK);
 	MUST(bp_io_submit(subject->dev, subject->io, &request) == -EDEADLK);
 	return NULL;
@@ -294,8 +296,8 @@ static void *call_from_outside(void *arg)
 
 static void chains_belong_to_callbacks(void **state)
 {
-	static const char *const names[] = { "bp_chain_left", "bp_chain_read", "bp_chain_write",
-					     "bp_chain_take", "bp_chain_skip", "bp_io_submit" };
+	static const char *const names[] = { "bp_chain_left", "bp_chain_read",  "bp_chain_write", "bp_chain_take",
+					     "bp_chain_peek", "bp_chain_wrote", "bp_chain_skip",  "bp_io_submit" };
 	struct vsubject *one = &((struct vfixture *)*state)->one;
 	pthread_t thread;
 
@@ -330,6 +332,8 @@ static void use_when_over(struct vsubject *subject, struct bp_chain *chain)
 	subject->result = (int64_t)bp_chain_left(chain, BP_CHAIN_WRITE) + (int64_t)bp_chain_write(chain, "x", 1) +
 			  (int64_t)bp_chain_read(chain, &iov, 1);
 	MUST(bp_chain_take(chain, BP_CHAIN_WRITE, 0, &iov, 1) == -ENODATA);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 0, &iov, 1) == -ENODATA);
+	MUST(bp_chain_wrote(chain, 0) == -ENODATA);
 	MUST(bp_chain_skip(chain, BP_CHAIN_WRITE, 0) == -ENODATA);
 	bp_chain_complete(chain);
 }
@@ -381,6 +385,46 @@ static void what_is_skipped_is_not_written(void **state)
 	assert_memory_equal(ring_at(&one->driver, RING_DATA + 8), "d", 1);
 }
 
+static void fill_and_say(struct vsubject *subject, struct bp_chain *chain)
+{
+	struct iovec iov = { 0 }, again = { 0 };
+
+	(void)subject;
+	bp_chain_write(chain, "ab", 2);
+	MUST(bp_chain_peek(chain, 3, 1, &iov, 1) == -EINVAL);
+	MUST(bp_chain_peek(chain, BP_CHAIN_READ, 1, &iov, 1) == -ENODATA);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 0xff, &iov, 1) == -ENODATA);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 0xfe, &iov, 0) == -EMSGSIZE);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 0xfe, &iov, 1) == 1 && iov.iov_len == 0xfe);
+	memcpy(iov.iov_base, "cdefg", 5);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 4, &again, 1) == 1);
+	MUST(again.iov_base == iov.iov_base && again.iov_len == 4);
+	MUST(bp_chain_left(chain, BP_CHAIN_WRITE) == 0xfe);
+	MUST(bp_chain_wrote(chain, 0xff) == -ENODATA && bp_chain_wrote(chain, UINT64_MAX) == -ENODATA);
+	MUST(bp_chain_wrote(chain, 0) == 0 && bp_chain_wrote(chain, 3) == 0 && bp_chain_wrote(chain, 1) == 0);
+	MUST(bp_chain_left(chain, BP_CHAIN_WRITE) == 0xfa);
+	MUST(bp_chain_peek(chain, BP_CHAIN_WRITE, 1, &again, 1) == 1);
+	MUST(again.iov_base == (uint8_t *)iov.iov_base + 4);
+	bp_chain_complete(chain);
+}
+
+static void what_was_filled_is_told_afterwards(void **state)
+{
+	struct vsubject *one = &((struct vfixture *)*state)->one;
+	uint32_t id = 0, len = 0;
+
+	vsubject_run(one);
+	v_fill(one);
+	one->request = fill_and_say;
+	v_activate_device(one, ALL_FEATURES);
+	v_offer(one, 0, 1);
+	kick(one);
+	assert_true(wait_used(one, 1));
+	assert_true(ring_used(&one->driver, &id, &len));
+	assert_int_equal(len, 6);
+	assert_memory_equal(ring_at(&one->driver, RING_DATA), "abcdefg", 7);
+}
+
 /* ---- at rest ---- */
 
 static void kicks_during_rest_are_not_lost(void **state)
@@ -407,7 +451,8 @@ int main(void)
 		TEST(a_plugin_may_break_it),          TEST(rings_outside_of_memory),
 		TEST(other_threads_complete),         TEST(chains_belong_to_callbacks),
 		TEST(later_lives_are_not_disturbed),  TEST(a_chain_that_is_over_is_empty),
-		TEST(what_is_skipped_is_not_written), TEST(kicks_during_rest_are_not_lost),
+		TEST(what_is_skipped_is_not_written), TEST(what_was_filled_is_told_afterwards),
+		TEST(kicks_during_rest_are_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

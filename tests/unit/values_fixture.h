@@ -31,9 +31,11 @@ static const struct bp_param params[] = {
 	{ .name = "path", .type = BP_P_FILE, .flags = BP_P_REQUIRED },
 	{ .name = "console", .type = BP_P_STREAM },
 	{ .name = "limits", .type = BP_P_GROUP, .flags = BP_P_REPEATED, BP_GROUP(inner) },
+	{ .name = "network", .type = BP_P_NETWORK },
+	{ .name = "socket", .type = BP_P_SOCKET, .flags = BP_P_LISTEN | BP_P_CONNECT },
 };
 
-enum { FLAG, OFFSET, SIZE, COUNT, TAGS, KIND, MAC, PATH, CONSOLE, LIMITS };
+enum { FLAG, OFFSET, SIZE, COUNT, TAGS, KIND, MAC, PATH, CONSOLE, LIMITS, NETWORK, SOCKET };
 
 struct round {
 	struct schema *schema;
@@ -107,6 +109,20 @@ static inline struct value choice(uint64_t index)
 	struct value value = text(choices[index]);
 
 	value.number = index;
+	return value;
+}
+
+static inline struct value network(uint32_t kind, uint32_t flags, uint32_t fd_count)
+{
+	struct value value = text("tap");
+
+	value.network = calloc(1, sizeof(*value.network));
+	assert_non_null(value.network);
+	*value.network = (struct network){ .kind = kind, .flags = flags, .fd_count = fd_count };
+	for (uint32_t i = 0; i < fd_count; i++) {
+		value.network->fds[i] = fd_memfd("network", 4096 * (i + 1));
+		assert_true(value.network->fds[i] >= 0);
+	}
 	return value;
 }
 
@@ -206,6 +222,18 @@ static inline void expect_same_file(int a, int b)
 	}
 }
 
+static inline void expect_network(const struct network *a, const struct network *b)
+{
+	assert_int_equal(!a, !b);
+	if (!a || !b)
+		return;
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->fd_count, b->fd_count);
+	for (uint32_t i = 0; i < a->fd_count; i++)
+		expect_same_file(a->fds[i], b->fds[i]);
+}
+
 static inline void expect_values(const struct values *a, const struct values *b)
 {
 	assert_string_equal(a->path, b->path);
@@ -223,6 +251,7 @@ static inline void expect_values(const struct values *a, const struct values *b)
 			assert_int_equal(x->stream, y->stream);
 			expect_same_file(x->fd, y->fd);
 			expect_same_file(x->fd_out, y->fd_out);
+			expect_network(x->network, y->network);
 			assert_int_equal(!x->group, !y->group);
 			if (x->group && y->group)
 				expect_values(x->group, y->group);

@@ -101,7 +101,13 @@ static int join_backend(struct host *host, struct wire_created *ret, struct err 
 int host_create(struct host *host, const struct wire_create *spec, struct wire_created *ret, struct err *err)
 {
 	const struct plugin_class *class = plugin_find_class(host->plugin, spec->class_name);
-	struct device_spec device = { .id = spec->id, .mem = &host->mem, .vcpus = spec->vcpus, .place = host_place };
+	struct device_spec device = {
+		.id = spec->id,
+		.mem = &host->mem,
+		.vcpus = spec->vcpus,
+		.identity = spec->identity,
+		.place = host_place,
+	};
 	size_t at = 0, irqs;
 	int r = 0;
 

@@ -2,6 +2,7 @@
 /* A new plugin process on its way to device-host; see child.h. A step more is a function here and its line in the table. */
 #include "core/placement/spawn/child.h"
 
+#include "core/base/fd.h"
 #include "core/placement/program.h"
 
 #include <errno.h>
@@ -59,12 +60,16 @@ static int new_session(struct child *child)
 	return setsid() < 0 ? -errno : 0;
 }
 
+/* As many as a plugin may wait for, and as many again as it may have besides. */
+#define CHILD_FDS 8192
+
 static int set_limits(struct child *child)
 {
 	const struct rlimit none = { 0 };
 
 	(void)child;
 	umask(077);
+	fd_raise_limit(CHILD_FDS);
 	/* A core dump would have guest memory in it. */
 	return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
 }

@@ -57,8 +57,8 @@ struct bp_param {
 	/* Since 0.2. FILE with BP_P_WRITE: the BOOL parameter of the same table that, where it is true, makes the host open the file
 	 * for reading only. Or NULL. */
 	const char *readonly_param;
-	/* Since 0.3. NETWORK: the UINT parameter of the same table that says how many queue pairs a tap interface is opened with, 1 to
-	 * BP_NETWORK_FDS_MAX. NULL: one. */
+	/* Since 0.3. NETWORK: the UINT parameter of the same table that says how many queue pairs a tap interface is opened with; its range
+	 * lies within 1 to BP_NETWORK_FDS_MAX. NULL: one, as where that parameter is absent. */
 	const char *pairs_param;
 };
 

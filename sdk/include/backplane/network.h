@@ -47,6 +47,7 @@ static inline int bp_cfg_network_at(const struct bp_cfg *cfg, const char *name, 
 	return BP_HOST_CALL(cfg, cfg_network, -ENOSYS, cfg, name, index, ret);
 }
 
+/* [main] The same for the only value of the parameter. */
 static inline int bp_cfg_network(const struct bp_cfg *cfg, const char *name, struct bp_network *ret)
 {
 	return bp_cfg_network_at(cfg, name, 0, ret);

@@ -158,8 +158,10 @@ static inline int bp_chain_wrote(struct bp_chain *chain, uint64_t bytes)
 	return BP_HOST_CALL(chain, chain_wrote, -ENOSYS, chain, bytes);
 }
 
-/* [any] Gives the chain back to the guest, with what was written to it. It is gone then. Chains of a queue that are completed in one
- * callback reach the guest together, at its end. */
+/* [any] Gives the chain back to the guest, with what was written to it. It is gone then. What is completed on the device ([dev]) reaches the
+ * guest when the callback ends: the chains of a queue together, in the order in which they were completed. The requests that come with one
+ * notification of the guest are one callback in this. What is completed anywhere else reaches it in that order, too, but soon, and maybe
+ * one by one: chains that have to arrive together, as the buffers of one frame (5.1.6.4), are completed on the device. */
 static inline void bp_chain_complete(struct bp_chain *chain)
 {
 	if (BP_HOST_HAS(chain->host, chain_complete))
