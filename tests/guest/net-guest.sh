@@ -47,6 +47,8 @@ iperf() { # KEY ADDRESS MIB|- [OPTION]...
 	shift 3
 	[ "$mib" = - ] || set -- -n "${mib}M" -w 128K "$@"
 	timeout 200 /tools/iperf3 -J -c "$address" "$@" >"/run/iperf.$key" 2>&1 || status=$?
+	# With -J it fails by saying so only.
+	! grep -q '"error":' "/run/iperf.$key" || status=1
 	say "$key.status" "$status"
 	awk -v key="$key" '
 		/^\t"end":/ { end = 1 }

@@ -22,7 +22,7 @@ busy() {
 
 # Its connections may be dead, which it would not notice for long.
 no_longer_busy() {
-	pkill -KILL -x iperf3
+	killall -KILL iperf3
 	wait $traffic
 }
 
