@@ -26,7 +26,9 @@ make_plain() {
 	[[ $(id -u) != 0 ]] || chown "$PLAIN_UID:$PLAIN_GID" "$PLAIN/vm"
 }
 
-# Root becomes that user, in a mount namespace where /dev/kvm has that group; any other user is one already.
+# Root becomes that user, in a mount namespace where /dev/kvm has that group; any other user is one already. The words of plain_within are
+# a command that root runs around it all: another namespace, for one.
+plain_within=()
 as_plain() { # COMMAND [ARG]...
 	if [[ $(id -u) != 0 ]]; then
 		"$@"
@@ -36,7 +38,7 @@ as_plain() { # COMMAND [ARG]...
 	chown "root:$PLAIN_KVM_GID" "$PLAIN/kvm"
 	chmod 660 "$PLAIN/kvm"
 	# shellcheck disable=SC2016 # for the inner shell
-	KVM=$PLAIN/kvm unshare -m sh -c 'mount --bind "$KVM" /dev/kvm && exec "$@"' - \
+	KVM=$PLAIN/kvm "${plain_within[@]}" unshare -m sh -c 'mount --bind "$KVM" /dev/kvm && exec "$@"' - \
 		setpriv --reuid "$PLAIN_UID" --regid "$PLAIN_GID" --groups "$PLAIN_KVM_GID" --inh-caps=-all \
 		env HOME="$PLAIN/vm" XDG_CACHE_HOME="$PLAIN/vm/cache" "$@"
 }
