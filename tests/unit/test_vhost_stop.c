@@ -20,12 +20,13 @@ static void run_queues(struct link *link, uint64_t protocol, uint16_t count)
 	struct vsubject *subject = &link->subject;
 
 	begin(link, FRESH);
+	/* Before anybody looks at them: the device does so once it is active. */
+	v_clear_rings(subject);
+	v_fill(subject);
 	advance(link, QUEUED, protocol);
 	set_second_queue(link);
 	MUST(give_state(link, VHOST_SET_VRING_ENABLE, 1, 1) == 0);
 	MUST(!(protocol & VHOST_PROTOCOL(STATUS)) || give_u64(link, VHOST_SET_STATUS, VHOST_STATUS_READY) == 0);
-	v_clear_rings(subject);
-	v_fill(subject);
 	v_offer(subject, 0, count);
 	kick(subject);
 	assert_true(wait_used(subject, count));
