@@ -5,7 +5,8 @@
  *   virtio-net.c  parameters, life, negotiation, which queue is whose
  *   state.c       saving and loading
  *   header.c      what stands before a frame, checked both ways
- *   rx.c          the guest's receive buffers, and how frames get into them
+ *   buffers.c     the guest's receive buffers
+ *   rx.c          frames for the guest, and how they get into these
  *   tx.c          frames of the guest: looked at, and sent or put aside in order
  *   tap.c         a tap interface: offloads, queue pairs, its descriptors
  *   link.c        a connection that carries frames: how it comes and goes
@@ -63,6 +64,7 @@
 #define CTRL_GUEST_OFFLOADS_SET 0u
 
 #define QUEUE_SIZE              256u
+#define QUEUES_PER_PAIR         2u /* the receive queue comes first */
 #define PAIRS_MAX               BP_NETWORK_FDS_MAX
 #define ETHER_BYTES             14u
 #define MAC_BYTES               6u
@@ -157,7 +159,7 @@ static inline struct bp_chain *chains_take(struct chains *chains)
 #define WINDOW_PIECES_MAX (IOV_MAX_PIECES - 2) /* beside the header and the spill */
 #define WINDOW_SLOTS      (2 * WINDOW_PIECES_MAX + 2)
 
-/* What a tap's reads go into; see rx.c. */
+/* What a tap's reads go into; see buffers.c. */
 struct rx_window {
 	struct iovec iov[WINDOW_SLOTS];
 	uint8_t spill[FRAME_MAX + 1]; /* one byte more than can come: a frame that fills it is too long */
@@ -172,6 +174,9 @@ struct rx {
 	uint64_t held;           /* bytes of a frame that waits for more buffers; 0: none does */
 	uint64_t spilled;        /* as many of its last bytes are in the spill */
 	uint64_t held_since_ns;
+	bool told;      /* the guest tells of new buffers */
+	bool looking;   /* we are looking for some, and know what to do with them */
+	uint32_t found; /* by that */
 	struct net_header header;
 	struct rx_window *window; /* NULL on a stream */
 };
@@ -242,18 +247,23 @@ bool header_send_ok(struct net_header *header, uint64_t features, uint64_t bytes
 /* Whether a guest with these offloads can be given it; likewise. */
 bool header_receive_ok(struct net_header *header, uint64_t offloads);
 
-/* ---- rx.c: [dev] ---- */
+/* ---- buffers.c: [dev] ---- */
 
 /* A buffer of the guest. */
 void rx_add(struct pair *pair, struct bp_chain *chain);
+/* Whether a frame from the tap can be taken. If not, the guest tells when it has buffers. */
+bool rx_ready(struct pair *pair);
+/* Forgets the guest's buffers, and a frame that waits. */
+void rx_reset(struct pair *pair);
+
+/* ---- rx.c: [dev] ---- */
+
 /* Reads one frame from the tap: how many bytes; 0 if there is none, no buffer for one, or one that waits; or -errno of the read. */
 int rx_read(struct pair *pair);
 /* Copies a frame of a stream. False: it has to wait for more buffers. */
 bool rx_put(struct pair *pair, const uint8_t *frame, uint32_t bytes);
 /* A bp_timer_fn: frames that have waited for too long are dropped. */
 void rx_held_timeout(void *arg, uint32_t timer);
-/* Forgets the guest's buffers, and a frame that waits. */
-void rx_reset(struct pair *pair);
 
 /* ---- tx.c: [dev] ---- */
 

@@ -1,145 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames for the guest, and its buffers for them.
+ * Frames for the guest.
  *
- * From a tap a frame is read straight into the guest's memory, in one call and without knowing its length before. So the window holds the
- * pieces of the oldest buffers, as many as the longest frame needs, and a read gets these:
+ * From a tap a frame is read straight into the guest's memory, in one call and without knowing its length before:
  *
  *   [header][pieces of buffer 0, the header's bytes cut off][pieces of buffer 1]...[spill]
  *
- * The header is the device's own, since it has to be looked at, and is copied to its place when the number of buffers is known. A buffer that
- * was not needed stays in the window as it is: its pieces are looked up once, however many frames go by. With MRG_RXBUF a frame
- * takes as many buffers as it needs (5.1.6.4), and one that finds too few of them goes on in the spill, and waits there, the only time that
- * something is copied. Without it the window is one buffer, and what goes on in the spill is lost.
+ * The header is the device's own, since it has to be looked at, and is copied to its place when the number of buffers is known. With
+ * MRG_RXBUF a frame takes as many buffers as it needs (5.1.6.4), and one that finds too few of them goes on in the spill, and waits there, the
+ * only time that something is copied. Without it there is one buffer, and what goes on in the spill is lost.
  *
  * A stream says how long a frame is, and is read ahead: from there frames are copied.
  *
  * Without a buffer nothing is read, and a tap or stream is not waited for: what comes stays in the kernel.
  */
-#include "net.h"
+#include "rx.h"
 
 #include <endian.h>
-#include <string.h>
-
-static struct rx_buffer *buffer_of(struct bp_chain *chain)
-{
-	return chain->scratch;
-}
-
-static bool mergeable(const struct net *net)
-{
-	return net->features & F_MRG_RXBUF;
-}
-
-/* ---- the window ---- */
-
-/* Makes room for as many pieces as a read can take beside those that are there, and one for the spill. */
-static void window_move(struct rx *rx)
-{
-	struct iovec *iov = rx->window->iov;
-	uint32_t count = rx->end - rx->at;
-
-	if (rx->at + WINDOW_PIECES_MAX < WINDOW_SLOTS)
-		return;
-	/* The first slot is for the header. */
-	memmove(iov + 1, iov + rx->at, count * sizeof(*iov));
-	rx->at = 1;
-	rx->end = 1 + count;
-}
-
-/* Takes buffers in until there is room for so many bytes, or no more of them or of their pieces can be had. */
-static void window_open(struct pair *pair, uint64_t bytes)
-{
-	struct rx *rx = &pair->rx;
-
-	while (rx->room < bytes && rx->closed) {
-		struct rx_buffer *buffer = buffer_of(rx->closed);
-		int count;
-
-		window_move(rx);
-		count = bp_chain_peek(rx->closed, BP_CHAIN_WRITE, buffer->bytes, rx->window->iov + rx->end,
-				      WINDOW_PIECES_MAX - (rx->end - rx->at));
-		if (count < 0) {
-			/* No host has a queue so long that this could be. */
-			if (rx->buffers.first == rx->closed)
-				net_broken(pair->net, rx->closed->queue, "a receive buffer is in too many pieces");
-			break;
-		}
-		buffer->pieces = (uint32_t)count;
-		rx->end += (uint32_t)count;
-		rx->room += buffer->bytes;
-		rx->closed = rx->closed->next;
-	}
-}
-
-/* The first buffer is the next frame's: the header goes where it begins. There is enough of it, rx_add() has looked. */
-static void window_cut(struct rx *rx)
-{
-	struct rx_buffer *buffer = buffer_of(rx->buffers.first);
-	struct iovec *iov = rx->window->iov;
-	size_t left = HEADER_BYTES;
-
-	while (buffer->pieces && iov[rx->at].iov_len <= left) {
-		left -= iov[rx->at].iov_len;
-		rx->at++;
-		buffer->pieces--;
-	}
-	if (left) {
-		iov[rx->at].iov_base = (uint8_t *)iov[rx->at].iov_base + left;
-		iov[rx->at].iov_len -= left;
-	}
-	buffer->bytes -= HEADER_BYTES;
-	rx->room -= HEADER_BYTES;
-	rx->headed = true;
-}
-
-/* Whether a frame can be read. */
-static bool window_ready(struct pair *pair)
-{
-	struct rx *rx = &pair->rx;
-
-	if (mergeable(pair->net))
-		window_open(pair, HEADER_BYTES + FRAME_MAX);
-	else if (rx->buffers.first == rx->closed)
-		window_open(pair, 1);
-	if (rx->buffers.first == rx->closed)
-		return false;
-	if (!rx->headed)
-		window_cut(rx);
-	return true;
-}
-
-/* Byte `at` of the frame in the window, which has it. */
-static uint8_t window_byte(const struct rx *rx, uint64_t at)
-{
-	const struct iovec *iov = rx->window->iov + rx->at;
-
-	while (at >= iov->iov_len)
-		at -= iov++->iov_len;
-	return ((const uint8_t *)iov->iov_base)[at];
-}
-
-/* Copies to the bytes of the window from `at` on. */
-static void window_fill(const struct rx *rx, uint64_t at, const uint8_t *from, uint64_t bytes)
-{
-	const struct iovec *iov = rx->window->iov + rx->at;
-
-	for (; bytes; iov++) {
-		size_t part;
-
-		if (at >= iov->iov_len) {
-			at -= iov->iov_len;
-			continue;
-		}
-		part = iov->iov_len - (size_t)at < bytes ? iov->iov_len - (size_t)at : (size_t)bytes;
-		memcpy((uint8_t *)iov->iov_base + at, from, part);
-		from += part;
-		bytes -= part;
-		at = 0;
-	}
-}
-
-/* ---- frames ---- */
 
 static void count_frame(const struct net *net, uint64_t bytes)
 {
@@ -190,12 +67,13 @@ static void give(struct pair *pair, uint64_t bytes)
 	count_frame(pair->net, bytes);
 }
 
-/* Goes on with a frame that has found too few buffers. False: it still waits. */
-static bool settle_held(struct pair *pair)
+bool rx_settle_held(struct pair *pair)
 {
 	struct rx *rx = &pair->rx;
 
-	window_open(pair, rx->held);
+	do
+		window_open(pair, rx->held);
+	while (rx->room < rx->held && !rx->closed && buffers_look(pair, true));
 	if (rx->room < rx->held) {
 		if (!rx->closed)
 			return false;
@@ -242,7 +120,7 @@ static void arrived(struct pair *pair, uint64_t bytes)
 	} else {
 		rx->spilled = bytes - rx->room;
 		rx->held = bytes;
-		if (!settle_held(pair))
+		if (!rx_settle_held(pair))
 			hold(pair, bytes);
 	}
 }
@@ -270,26 +148,41 @@ int rx_read(struct pair *pair)
 	return (int)got;
 }
 
+/* How many buffers a frame of a stream takes, of how many bytes in *ret_room: fewer than it needs, if there are no more. */
+static uint16_t count_buffers(const struct pair *pair, uint64_t bytes, uint64_t *ret_room)
+{
+	uint64_t room = 0;
+	uint16_t count = 0;
+
+	for (struct bp_chain *chain = pair->rx.buffers.first; chain && room < bytes; chain = chain->next) {
+		room += buffer_of(chain)->bytes;
+		count++;
+		if (!mergeable(pair->net))
+			break;
+	}
+	*ret_room = room;
+	return count;
+}
+
 bool rx_put(struct pair *pair, const uint8_t *frame, uint32_t bytes)
 {
 	const struct net *net = pair->net;
 	struct rx *rx = &pair->rx;
 	struct net_header header = { 0 };
-	uint64_t room = 0;
-	uint16_t count = 0;
+	uint64_t room;
+	uint16_t count;
+	bool wait;
 
-	for (struct bp_chain *chain = rx->buffers.first; chain && room < HEADER_BYTES + bytes; chain = chain->next) {
-		room += buffer_of(chain)->bytes;
-		count++;
-		if (!mergeable(net))
-			break;
+	do {
+		count = count_buffers(pair, HEADER_BYTES + bytes, &room);
+		wait = room < HEADER_BYTES + bytes && (!count || mergeable(net));
+	} while (wait && (buffers_look(pair, false) || buffers_look(pair, true)));
+	if (wait) {
+		if (!rx->held)
+			hold(pair, bytes);
+		return false;
 	}
 	if (room < HEADER_BYTES + bytes) {
-		if (!count || mergeable(net)) {
-			if (!rx->held)
-				hold(pair, bytes);
-			return false;
-		}
 		rx->held = 0;
 		bp_metric_add(net->metrics.rx_drop_room, 1);
 		return true;
@@ -307,30 +200,6 @@ bool rx_put(struct pair *pair, const uint8_t *frame, uint32_t bytes)
 		bp_chain_complete(chain);
 	}
 	return true;
-}
-
-/* ---- buffers ---- */
-
-void rx_add(struct pair *pair, struct bp_chain *chain)
-{
-	struct rx *rx = &pair->rx;
-	struct rx_buffer *buffer = buffer_of(chain);
-
-	buffer->bytes = bp_chain_left(chain, BP_CHAIN_WRITE);
-	if (buffer->bytes < HEADER_BYTES) {
-		net_broken(pair->net, chain->queue, "a receive buffer has no room for a header");
-		return;
-	}
-	chains_put(&rx->buffers, chain);
-	if (!rx->closed)
-		rx->closed = chain;
-	if (pair->net->stream) {
-		stream_deliver(pair->net);
-	} else {
-		if (rx->held)
-			settle_held(pair);
-		tap_watch(pair);
-	}
 }
 
 void rx_held_timeout(void *arg, uint32_t timer) /* [dev] */
@@ -357,17 +226,4 @@ void rx_held_timeout(void *arg, uint32_t timer) /* [dev] */
 		net->held_timing = true;
 		bp_timer_set(net->dev, timer, next);
 	}
-}
-
-void rx_reset(struct pair *pair)
-{
-	struct rx *rx = &pair->rx;
-
-	rx->buffers = (struct chains){ NULL, NULL };
-	rx->closed = NULL;
-	rx->at = 1;
-	rx->end = 1;
-	rx->room = 0;
-	rx->headed = false;
-	rx->held = 0;
 }

@@ -67,7 +67,7 @@ void tap_watch(struct pair *pair)
 	if (!net->started || !pair->attached || net->gone)
 		return;
 	if (net->active && !net->broken) {
-		if (pair->rx.buffers.first && !pair->rx.held)
+		if (rx_ready(pair))
 			events |= BP_FD_IN;
 		if (pair->tx.first)
 			events |= BP_FD_OUT;

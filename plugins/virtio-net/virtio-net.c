@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUES_PER_PAIR 2u
-
 static const struct bp_param net_params[] = {
 	{
 	    .name = "network",

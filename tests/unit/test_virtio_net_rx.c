@@ -263,6 +263,78 @@ static void a_frame_does_not_wait_for_ever(void **state)
 	assert_int_equal(metric(card, "rx_drop_room"), 1);
 }
 
+/* ---- looking for buffers ---- */
+
+static void the_guest_does_not_have_to_tell_while_there_are_buffers(void **state)
+{
+	struct card *card = *state;
+	struct fakehost_chain *buffers[4];
+
+	card_run(card, "tap", NULL, 0);
+	buffers[0] = give(card, RX(0), 500, 0);
+	buffers[1] = give(card, RX(0), 500, 0);
+	assert_true(fakehost_queue_tells(card->dev, RX(0)));
+	far_put(card, 0, 1, 100);
+	settle(card);
+	assert_false(fakehost_queue_tells(card->dev, RX(0)));
+	/* They are found when they are needed. */
+	buffers[2] = give(card, RX(0), 500, 0);
+	buffers[3] = give(card, RX(0), 500, 0);
+	far_put(card, 0, 2, 900);
+	settle(card);
+	assert_received(card, &buffers[1], 2, 2, 900);
+	assert_pending(buffers[3]);
+	assert_false(fakehost_queue_tells(card->dev, RX(0)));
+}
+
+static void it_has_to_tell_when_there_are_none(void **state)
+{
+	struct card *card = *state;
+	struct fakehost_chain *buffer;
+
+	card_run(card, "tap", NULL, 0);
+	give(card, RX(0), 500, 0);
+	far_put(card, 0, 1, 100);
+	far_put(card, 0, 2, 100);
+	settle(card);
+	assert_true(fakehost_queue_tells(card->dev, RX(0)));
+	buffer = give(card, RX(0), 500, 0);
+	settle(card);
+	assert_received(card, &buffer, 1, 2, 100);
+}
+
+static void it_has_to_tell_while_a_frame_waits(void **state)
+{
+	struct card *card = *state;
+
+	card_run(card, "tap", NULL, 0);
+	give(card, RX(0), 500, 0);
+	give(card, RX(0), 500, 0);
+	far_put(card, 0, 1, 100);
+	far_put(card, 0, 2, 1000);
+	settle(card);
+	assert_true(fakehost_queue_tells(card->dev, RX(0)));
+	assert_int_equal(metric(card, "rx_frames"), 1);
+	give(card, RX(0), 600, 0);
+	assert_int_equal(metric(card, "rx_frames"), 2);
+}
+
+static void a_buffer_that_is_none_is_found_by_looking_too(void **state)
+{
+	struct card *card = *state;
+
+	card_run(card, "tap", NULL, 0);
+	give(card, RX(0), 500, 0);
+	give(card, RX(0), 500, 0);
+	far_put(card, 0, 1, 100);
+	settle(card);
+	give(card, RX(0), 11, 0);
+	assert_false(fakehost_is_broken(card->dev));
+	far_put(card, 0, 2, 100);
+	settle(card);
+	assert_true(fakehost_is_broken(card->dev));
+}
+
 /* More pieces than one read can take: what is too long for them is lost, and nothing else. */
 static void buffers_in_very_small_pieces(void **state)
 {
@@ -316,6 +388,10 @@ int main(void)
 		NET_TEST(a_frame_that_finds_too_few_buffers_waits_for_more),
 		NET_TEST(the_longest_frame_in_many_small_buffers),
 		NET_TEST(a_frame_does_not_wait_for_ever),
+		NET_TEST(the_guest_does_not_have_to_tell_while_there_are_buffers),
+		NET_TEST(it_has_to_tell_when_there_are_none),
+		NET_TEST(it_has_to_tell_while_a_frame_waits),
+		NET_TEST(a_buffer_that_is_none_is_found_by_looking_too),
 		NET_TEST(buffers_in_very_small_pieces),
 		NET_TEST(a_reset_forgets_a_frame_that_waits),
 	};
