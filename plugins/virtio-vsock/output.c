@@ -36,6 +36,15 @@ static void buffer_put(struct conn *conn)
 	conn->buffered = 0;
 }
 
+int output_init(struct vsock *vsock)
+{
+	vsock->spares[0] = malloc(BUFFER_BYTES);
+	if (!vsock->spares[0])
+		return -ENOMEM;
+	vsock->spare_count = 1;
+	return 0;
+}
+
 void output_free(struct vsock *vsock)
 {
 	while (vsock->spare_count)

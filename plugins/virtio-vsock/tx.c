@@ -6,11 +6,10 @@
 #include "vsock.h"
 
 /* Never to a RST: two who disagree would send them for ever. */
-static void refuse(struct vsock *vsock, const struct packet *packet)
+static void answer(struct vsock *vsock, const struct packet *packet)
 {
 	struct reset *reset = &vsock->resets[(vsock->resets_at + vsock->reset_count) % RESETS_MAX];
 
-	bp_metric_add(vsock->metrics.dropped, 1);
 	if (packet->op == OP_RST)
 		return;
 	*reset = (struct reset){
@@ -22,6 +21,13 @@ static void refuse(struct vsock *vsock, const struct packet *packet)
 	vsock->reset_count++;
 }
 
+/* It makes no sense. */
+static void refuse(struct vsock *vsock, const struct packet *packet)
+{
+	bp_metric_add(vsock->metrics.dropped, 1);
+	answer(vsock, packet);
+}
+
 /* The guest wants a program of the host. */
 static void on_request(struct vsock *vsock, const struct packet *packet)
 {
@@ -29,7 +35,7 @@ static void on_request(struct vsock *vsock, const struct packet *packet)
 
 	if (!conn) {
 		bp_metric_add(vsock->metrics.refused, 1);
-		refuse(vsock, packet);
+		answer(vsock, packet);
 		return;
 	}
 	conn_link(conn, packet->dst_port, packet->src_port);

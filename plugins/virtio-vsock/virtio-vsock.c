@@ -174,7 +174,7 @@ static int vsock_create(struct bp_dev *dev, const struct bp_cfg *cfg, void **ret
 	list_init(&vsock->ready);
 	vsock->iov = calloc(BP_CHAIN_IOV_MAX, sizeof(vsock->iov[0]));
 	r = table_init(vsock, (uint32_t)bp_cfg_uint(cfg, "connections"));
-	if (r < 0 || !vsock->iov) {
+	if (r < 0 || !vsock->iov || output_init(vsock) < 0) {
 		r = bp_fail(dev, -ENOMEM, "no memory");
 		goto fail;
 	}

@@ -261,6 +261,8 @@ void conn_socket(void *arg, int fd, uint32_t events);
 
 /* ---- output.c: [dev] ---- */
 
+/* [main] The first buffer, which takes no memory until it is used. 0 or -ENOMEM. */
+int output_init(struct vsock *vsock);
 /* Gives `bytes` of the chain, which are there, to the host; those that it does not take into the buffer, which has room. 0; -EPIPE if
  * nobody will take them; -ENOMEM. */
 int output_chain(struct conn *conn, struct bp_chain *chain, uint32_t bytes);
