@@ -28,11 +28,11 @@ int broker_connect(const struct values *values, const struct device_connect *ask
 	const char *peer;
 
 	if (!value)
-		return -EACCES;
+		return -EPROTO;
 	if (param->type == BP_P_NETWORK && network_form(value->text, &peer) == NETWORK_CONNECT && ask->number == 0)
 		return network_connect(&value->place, peer);
 	if (param->type != BP_P_SOCKET || !(param->flags & BP_P_CONNECT))
-		return -EACCES;
+		return -EPROTO;
 	if (asprintf(&path, "%s_%" PRIu32, value->text, ask->number) < 0) {
 		path = NULL;
 		return -ENOMEM;

@@ -9,8 +9,8 @@
 #include "core/base/values.h"
 #include "core/device/device.h"
 
-/* Connects. The descriptor, non-blocking, which the caller owns; -EACCES for what `values` do not allow: only a fault of the plugin's
- * process asks for that; otherwise connect()'s -errno, -ENAMETOOLONG for a path that is too long with its number, -EAGAIN where the
+/* Connects. The descriptor, non-blocking, which the caller owns; -EPROTO, and nothing else is that, for what `values` do not allow: only a
+ * fault of the plugin's process asks for that; otherwise connect()'s -errno, -ENAMETOOLONG for a path that is too long with its number, -EAGAIN where the
  * listener's backlog is full. */
 int broker_connect(const struct values *values, const struct device_connect *ask);
 

@@ -3,7 +3,9 @@
  * the seam of core/virtio. */
 #include "core/placement/placed.h"
 
+#include "core/base/fd.h"
 #include "core/device/vdev.h"
+#include "core/placement/broker.h"
 #include "core/placement/virtio.h"
 
 #include <assert.h>
@@ -16,6 +18,7 @@ static_assert(BP_VIRTIO_QUEUES_MAX <= VIRTIO_QUEUES_MAX && BP_VIRTIO_SIZE_MAX <=
 
 struct here {
 	struct device *device;
+	const struct values *values; /* the device's */
 	struct placed_home home;
 	struct placed_notices notices; /* constant while the device can tell anything */
 };
@@ -50,6 +53,16 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 	const struct here *here = ctx;
 
 	return here->home.event(here->home.ctx, device_id(device), event, value);
+}
+
+static int place_connect(void *ctx, struct device *device, const struct device_connect *ask)
+{
+	const struct here *here = ctx;
+	int fd = broker_connect(here->values, ask);
+
+	if (!device_connected(device, ask->token, fd))
+		fd_close(fd);
+	return 0;
 }
 
 /* ---- the VM calls the device ---- */
@@ -263,11 +276,15 @@ int placed_thread_new(const struct device_spec *spec, const struct placed_home *
 	if (!here)
 		return err_sys(err, -ENOMEM, "device");
 	here->home = *home;
+	here->values = spec->values;
+	/* A device here has its descriptors out of this process's. */
+	fd_raise_limit(UINT64_MAX);
 	own.place = (struct device_place){
 		.claim = place_claim,
 		.release = place_release,
 		.quit = place_quit,
 		.event = place_event,
+		.connect = place_connect,
 		.ctx = here,
 	};
 	r = device_new(&own, &here->device, err);

@@ -64,8 +64,7 @@ void process_serve_claim(struct process *process, const struct wire_message *mes
 	int r;
 
 	if (!may_ask(process) || !is_its_own(process, claim)) {
-		process_fail(process, FAILURE_PROTOCOL, process->asked ? process_op_name(process->asked) : NULL,
-			     "a claim that is not its own to make");
+		process_fail(process, FAILURE_PROTOCOL, process_during(process), "a claim that is not its own to make");
 		return;
 	}
 	r = process->home.claim(process->home.ctx, process->id, &range, claim->base, process_access, process,
@@ -100,7 +99,7 @@ void process_serve_release(struct process *process, const struct wire_message *m
 		    process->claims[i].base == asked->base)
 			claim = &process->claims[i];
 	if (!may_ask(process) || !claim) {
-		process_fail(process, FAILURE_PROTOCOL, process->asked ? process_op_name(process->asked) : NULL,
+		process_fail(process, FAILURE_PROTOCOL, process_during(process),
 			     "a release of what it has not claimed");
 		return;
 	}

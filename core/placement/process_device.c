@@ -187,8 +187,10 @@ static void run(struct process *process)
 static int device_start_op(void *ctx, struct err *err)
 {
 	struct process *process = ctx;
-	int r = process_ask_plain(process, WIRE_START, err);
+	int r;
 
+	process->may_connect = true;
+	r = process_ask_plain(process, WIRE_START, err);
 	if (r == 0)
 		run(process);
 	return r;

@@ -74,6 +74,7 @@ struct process {
 	uint64_t read_ns, request_ns;
 	enum on_failure on_failure;
 	enum process_phase phase;
+	bool may_connect;  /* its start has been asked for */
 	uint32_t sequence; /* of the last request or ping */
 	uint32_t asked;    /* the request that is under way; 0: none */
 	struct wire control;
@@ -179,12 +180,18 @@ void process_listen(struct process *process);
 void process_mind_ping(struct process *process, uint64_t now_ns);
 /* "load", "create", ... */
 const char *process_op_name(uint32_t op);
+/* The same of the request that is under way; NULL for none. */
+const char *process_during(const struct process *process);
 
 /* ---- process_claim.c: what the process asks ---- */
 
 void process_serve_claim(struct process *process, const struct wire_message *message);
 void process_serve_release(struct process *process, const struct wire_message *message);
 void process_release_all(struct process *process);
+
+/* ---- process_connect.c ---- */
+
+void process_serve_connect(struct process *process, const struct wire_connect *asked);
 
 /* ---- process_output.c ---- */
 

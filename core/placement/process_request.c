@@ -21,14 +21,14 @@ const char *process_op_name(uint32_t op)
 	return op < sizeof(names) / sizeof(names[0]) && names[op] ? names[op] : "running";
 }
 
-static const char *during(const struct process *process)
+const char *process_during(const struct process *process)
 {
 	return process->asked ? process_op_name(process->asked) : NULL;
 }
 
 static void breach(struct process *process, const char *why)
 {
-	process_fail(process, FAILURE_PROTOCOL, during(process), why);
+	process_fail(process, FAILURE_PROTOCOL, process_during(process), why);
 }
 
 /* ---- what comes ---- */
@@ -71,6 +71,9 @@ static void dispatch(struct process *process, const struct wire_message *message
 	case WIRE_QUIT:
 		take_quit(process);
 		break;
+	case WIRE_CONNECT:
+		process_serve_connect(process, &message->body.connect);
+		break;
 	case WIRE_CLAIM:
 		process_serve_claim(process, message);
 		break;
@@ -96,7 +99,7 @@ static int take_one(struct process *process, uint32_t op, uint32_t sequence, str
 	if (r == -EAGAIN)
 		return r;
 	if (r == 0)
-		process_fail(process, PROCESS_GONE, during(process), "");
+		process_fail(process, PROCESS_GONE, process_during(process), "");
 	else if (r < 0)
 		breach(process, "a malformed message");
 	if (r <= 0) {
@@ -137,12 +140,12 @@ static void wait_more(struct process *process, uint64_t deadline_ns)
 		return;
 	/* One that never stops writing to its standard error does not answer, either. */
 	if (!left_ns && !fds[0].revents && !fds[1].revents)
-		process_fail(process, FAILURE_HANG, during(process), "");
+		process_fail(process, FAILURE_HANG, process_during(process), "");
 	if (fds[2].revents)
 		process_read_stderr(process);
 	/* Others may hold its end of the socket. What it has sent before it ended comes first. */
 	if (fds[1].revents && !fds[0].revents && poll(fds, 1, 0) == 0)
-		process_fail(process, PROCESS_GONE, during(process), "");
+		process_fail(process, PROCESS_GONE, process_during(process), "");
 }
 
 static int wait_reply(struct process *process, uint32_t sequence, uint64_t deadline_ns, struct wire_message *ret)
@@ -155,7 +158,7 @@ static int wait_reply(struct process *process, uint32_t sequence, uint64_t deadl
 		if (r == -EAGAIN)
 			wait_more(process, deadline_ns);
 		else if (clock_now_ns() >= deadline_ns)
-			process_fail(process, FAILURE_HANG, during(process), "");
+			process_fail(process, FAILURE_HANG, process_during(process), "");
 	}
 	return -ENODEV;
 }
@@ -174,7 +177,7 @@ static int exchange(struct process *process, const struct process_request *reque
 
 	/* Whoever does not listen any more may have said something before. */
 	if (r < 0 && r != -EPIPE) {
-		process_fail_of(process, r, during(process), "a request cannot be sent");
+		process_fail_of(process, r, process_during(process), "a request cannot be sent");
 		return -ENODEV;
 	}
 	return wait_reply(process, head.sequence, deadline_ns, ret);

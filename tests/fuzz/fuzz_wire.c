@@ -56,7 +56,7 @@ static void check_delivered(struct wire *wire, const struct wire_message *messag
 	    head->op == WIRE_FDS || head->result > 0)
 		abort();
 	check_strings(message);
-	if (head->op == WIRE_LOG || head->op == WIRE_EVENT || head->op == WIRE_QUIT) {
+	if (head->op == WIRE_LOG || head->op == WIRE_EVENT || head->op == WIRE_QUIT || head->op == WIRE_CONNECT) {
 		if (head->blob_bytes || head->fd_count || wire_take_blob(wire, &bytes))
 			abort();
 		return;

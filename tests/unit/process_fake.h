@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A plugin's process that is played by the test: it answers as device-host does, with the declaration of
- * tests/plugins/faulty.c, until the request comes at which its script has its turn. No spawner is there, so how it
- * ended is not known.
+ * tests/plugins/faulty.c or another, until the request comes at which its script has its turn. No spawner is there, so how
+ * it ended is not known.
  */
 #ifndef TESTS_UNIT_PROCESS_FAKE_H
 #define TESTS_UNIT_PROCESS_FAKE_H
@@ -20,7 +20,9 @@ struct fake;
 typedef bool script_fn(struct fake *fake, const struct wire_message *message);
 
 struct fake {
-	struct rig rig; /* first */
+	struct rig rig;     /* first */
+	const char *plugin; /* its first class of this name is the device's */
+	const char *keys;
 	pid_t pid;
 	uint8_t *decl;
 	size_t decl_bytes;
@@ -31,6 +33,8 @@ struct fake {
 	script_fn *script;
 	uint32_t sequence;
 	struct wire_access access; /* the one to be answered */
+	size_t connected_count, connected_fds;
+	struct wire_connected connected[2 * WIRE_CONNECTS]; /* that have come */
 };
 
 /* ---- the process ---- */
@@ -131,6 +135,14 @@ static inline void fake_take_access(struct fake *fake)
 	fake_send_value(fake, &fake->access, sizeof(fake->access));
 }
 
+static inline void fake_take_connected(struct fake *fake, const struct wire_connected *connected)
+{
+	if (fake->connected_count == COUNT_OF(fake->connected) || fake->wire.fd_count != (connected->result ? 0 : 1))
+		_exit(1);
+	fake->connected[fake->connected_count++] = *connected;
+	fake->connected_fds += fake->wire.fd_count;
+}
+
 static inline _Noreturn void fake_live(struct fake *fake)
 {
 	for (;;) {
@@ -152,7 +164,9 @@ static inline _Noreturn void fake_live(struct fake *fake)
 			continue;
 		if (r <= 0)
 			_exit(0);
-		if (message.head.op != fake->at || !fake->script(fake, &message))
+		if (message.head.op == WIRE_CONNECTED)
+			fake_take_connected(fake, &message.body.connected);
+		else if (message.head.op != fake->at || !fake->script(fake, &message))
 			fake_answer(fake, &message);
 		wire_next(&fake->wire);
 	}
@@ -160,16 +174,18 @@ static inline _Noreturn void fake_live(struct fake *fake)
 
 /* ---- the test ---- */
 
-static inline int fake_setup(void **state)
+static inline int fake_setup_of(void **state, const char *name)
 {
 	static struct fake fake;
 	struct plugin *plugin;
 	struct pack_writer writer;
 
 	memset(&fake, 0, sizeof(fake));
+	fake.plugin = name;
+	fake.keys = "";
 	rig_begin_bare(&fake.rig);
 	must(processes_new_with(NULL, &fake.rig.set, &fake.rig.err), &fake.rig.err);
-	plugin_file("faulty", fake.rig.path);
+	plugin_file(name, fake.rig.path);
 	must(plugin_load(fake.rig.path, &plugin, &fake.rig.err), &fake.rig.err);
 	pack_begin(&writer, DECL_BYTES_MAX);
 	decl_pack(plugin, &writer);
@@ -178,6 +194,11 @@ static inline int fake_setup(void **state)
 	log_catch(LOG_LEVEL_WARN);
 	*state = &fake;
 	return 0;
+}
+
+static inline int fake_setup(void **state)
+{
+	return fake_setup_of(state, "faulty");
 }
 
 static inline int fake_teardown(void **state)
@@ -241,7 +262,7 @@ static inline void fake_run(struct fake *fake, uint32_t at, script_fn *script)
 
 	fake_begin(fake, at, script);
 	must(process_load(rig->process, &rig->err), &rig->err);
-	must(rig_create(rig, "faulty", ""), &rig->err);
+	must(rig_create(rig, fake->plugin, fake->keys), &rig->err);
 	must(rig->placed.ops->start(rig->placed.ctx, &rig->err), &rig->err);
 }
 

@@ -303,18 +303,18 @@ static void the_broker_refuses_what_they_do_not(void **state)
 
 	(void)state;
 	broker_begin(&opened, "connect:peer");
-	assert_int_equal(ask(&opened, NETWORK, 0, 1), -EACCES);
-	assert_int_equal(ask(&opened, NETWORK, 1, 0), -EACCES);
-	assert_int_equal(ask(&opened, PAIRS, 0, 0), -EACCES);
-	assert_int_equal(ask(&opened, BOTH, 2, 0), -EACCES);
-	assert_int_equal(ask(&opened, BOTH, UINT32_MAX, 0), -EACCES);
-	assert_int_equal(ask(&opened, IN, 0, 0), -EACCES);
-	assert_int_equal(ask(&opened, OUT + 1, 0, 0), -EACCES);
-	assert_int_equal(ask(&opened, UINT32_MAX, 0, 0), -EACCES);
+	assert_int_equal(ask(&opened, NETWORK, 0, 1), -EPROTO);
+	assert_int_equal(ask(&opened, NETWORK, 1, 0), -EPROTO);
+	assert_int_equal(ask(&opened, PAIRS, 0, 0), -EPROTO);
+	assert_int_equal(ask(&opened, BOTH, 2, 0), -EPROTO);
+	assert_int_equal(ask(&opened, BOTH, UINT32_MAX, 0), -EPROTO);
+	assert_int_equal(ask(&opened, IN, 0, 0), -EPROTO);
+	assert_int_equal(ask(&opened, OUT + 1, 0, 0), -EPROTO);
+	assert_int_equal(ask(&opened, UINT32_MAX, 0, 0), -EPROTO);
 	opened_end(&opened);
 	for (size_t i = 0; i < COUNT_OF(networks); i++) {
 		broker_begin(&opened, networks[i]);
-		assert_int_equal(ask(&opened, NETWORK, 0, 0), -EACCES);
+		assert_int_equal(ask(&opened, NETWORK, 0, 0), -EPROTO);
 		opened_end(&opened);
 	}
 }

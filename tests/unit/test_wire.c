@@ -2,6 +2,8 @@
 /* Messages of a control socket, from a side that keeps to the rules: each arrives as it was sent, with what belongs to it. */
 #include "tests/unit/wire_fixture.h"
 
+#include <sys/resource.h>
+
 #include <fcntl.h>
 #include <pthread.h>
 
@@ -41,6 +43,8 @@ static const uint32_t all_ops[] = {
 	WIRE_CLAIM | WIRE_REPLY,
 	WIRE_RELEASE | WIRE_REPLY,
 	WIRE_SETTLE | WIRE_REPLY,
+	WIRE_CONNECT,
+	WIRE_CONNECTED,
 };
 
 static void lengths_are_those_of_the_table(void **state)
@@ -55,6 +59,8 @@ static void lengths_are_those_of_the_table(void **state)
 	assert_int_equal(wire_body_bytes(WIRE_CLAIM), sizeof(struct wire_claim));
 	assert_int_equal(wire_body_bytes(WIRE_CLAIM | WIRE_REPLY), sizeof(struct wire_claimed));
 	assert_int_equal(wire_body_bytes(WIRE_LOG), sizeof(struct wire_log));
+	assert_int_equal(wire_body_bytes(WIRE_CONNECT), sizeof(struct wire_connect));
+	assert_int_equal(wire_body_bytes(WIRE_CONNECTED), sizeof(struct wire_connected));
 	assert_int_equal(wire_body_bytes(WIRE_BLOB), 8);
 	assert_int_equal(wire_body_bytes(WIRE_FDS), 0);
 	for (uint32_t op = 0; op < 0x1000; op++)
@@ -215,12 +221,13 @@ static void notices_may_lie_between_pieces(void **state)
 	struct wires *wires = *state;
 	static struct wire_message got;
 	struct raw raw = raw_of(WIRE_CREATE), notice = raw_of(WIRE_LOG), group = raw_of(WIRE_FDS);
+	struct raw connect = raw_of(WIRE_CONNECT);
 
 	raw_send_piece(wires, WIRE_PIECE_MAX);
 	raw_send(wires, &notice, sizeof(struct wire_log), 0);
 	raw_send_piece(wires, 10);
 	raw_send(wires, &group, 0, 2);
-	raw_send(wires, &notice, sizeof(struct wire_log), 0);
+	raw_send(wires, &connect, sizeof(struct wire_connect), 0);
 	raw.head.blob_bytes = WIRE_PIECE_MAX + 10;
 	raw.head.fd_count = 2;
 	raw_send(wires, &raw, sizeof(struct wire_create), 0);
@@ -228,7 +235,7 @@ static void notices_may_lie_between_pieces(void **state)
 		size_t bytes;
 
 		assert_int_equal(wire_receive(&wires->ours, &got), 1);
-		assert_int_equal(got.head.op, WIRE_LOG);
+		assert_int_equal(got.head.op, i ? WIRE_CONNECT : WIRE_LOG);
 		/* What has gathered is not the notice's. */
 		assert_null(wire_take_blob(&wires->ours, &bytes));
 		wire_next(&wires->ours);
@@ -238,6 +245,94 @@ static void notices_may_lie_between_pieces(void **state)
 	assert_int_equal(wires->ours.blob_bytes, WIRE_PIECE_MAX + 10);
 	assert_int_equal(wires->ours.fd_count, 2);
 }
+
+/* ---- no room for a descriptor ---- */
+
+/* From here on, until the limit is put back, this process can have no more of them. */
+static struct rlimit fill_up(void)
+{
+	struct rlimit before, full;
+	int next = dup(STDERR_FILENO);
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	full = before;
+	full.rlim_cur = (rlim_t)next;
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	return before;
+}
+
+static void send_connected(struct wires *wires)
+{
+	struct raw group = raw_of(WIRE_FDS), raw = raw_of(WIRE_CONNECTED);
+
+	raw.head.fd_count = 1;
+	raw_send(wires, &group, 0, 1);
+	raw_send(wires, &raw, sizeof(struct wire_connected), 0);
+}
+
+static void a_connection_without_room_comes_without_it(void **state)
+{
+	struct wires *wires = *state;
+	static struct wire_message got;
+	struct rlimit before;
+
+	wires->ours.may_lose_fd = true;
+	for (int i = 0; i < 3; i++)
+		send_connected(wires);
+	before = fill_up();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wire_receive(&wires->ours, &got), 1);
+		assert_int_equal(got.head.op, WIRE_CONNECTED);
+		assert_int_equal(wires->ours.fd_count, 0);
+		assert_true(wires->ours.lost_fd);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(wire_receive(&wires->ours, &got), 1);
+	assert_int_equal(wires->ours.fd_count, 1);
+	assert_false(wires->ours.lost_fd);
+}
+
+/* It is one of many then, or belongs to what cannot do without. */
+static void nothing_else_comes_without_it(void **state)
+{
+	struct raw group = raw_of(WIRE_FDS), create = raw_of(WIRE_CREATE), connected = raw_of(WIRE_CONNECTED);
+	struct wires *wires = *state;
+	static struct wire_message got;
+	struct rlimit before;
+
+	send_connected(wires);
+	before = fill_up();
+	assert_int_equal(wire_receive(&wires->ours, &got), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(wire_receive(&wires->ours, &got), -EPROTO);
+	wire_end(&wires->ours);
+
+	wires->ours.may_lose_fd = true;
+	raw_send(wires, &group, 0, 1);
+	create.head.fd_count = 1;
+	raw_send(wires, &create, sizeof(struct wire_create), 0);
+	before = fill_up();
+	assert_int_equal(wire_receive(&wires->ours, &got), -EPROTO);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	wire_end(&wires->ours);
+
+	raw_send(wires, &group, 0, 2);
+	connected.head.fd_count = 2;
+	raw_send(wires, &connected, sizeof(struct wire_connected), 0);
+	before = fill_up();
+	assert_int_equal(wire_receive(&wires->ours, &got), -EPROTO);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	wire_end(&wires->ours);
+
+	raw_send(wires, &group, 0, 1);
+	raw_send(wires, &group, 0, 1);
+	before = fill_up();
+	assert_int_equal(wire_receive(&wires->ours, &got), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* ---- notices ---- */
 
 #define NOTICES 2000u
 
@@ -326,6 +421,8 @@ int main(void)
 		WIRE_TEST(the_largest_blob_and_all_descriptors_go_round),
 		WIRE_TEST(what_has_gathered_waits_for_its_message),
 		WIRE_TEST(notices_may_lie_between_pieces),
+		WIRE_TEST(a_connection_without_room_comes_without_it),
+		WIRE_TEST(nothing_else_comes_without_it),
 		WIRE_TEST(notices_of_other_threads_disturb_nothing),
 		WIRE_TEST(the_end_is_told),
 	};

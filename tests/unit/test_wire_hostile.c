@@ -62,6 +62,8 @@ static void ops_that_are_not_known(void **state)
 		WIRE_LOG | WIRE_REPLY,
 		WIRE_EVENT | WIRE_REPLY,
 		WIRE_QUIT | WIRE_REPLY,
+		WIRE_CONNECT | WIRE_REPLY,
+		WIRE_CONNECTED | WIRE_REPLY,
 		WIRE_PING | 0x200,
 		WIRE_PING | 0x80000000,
 		UINT32_MAX,
@@ -321,7 +323,7 @@ static void belongings_of_a_message_that_has_none(void **state)
 		raw.head.fd_count = 1;
 		raw_send(wires, &group, 0, 1);
 		raw_send(wires, &raw, body_bytes(op), 0);
-		if (op == WIRE_CREATE)
+		if (op == WIRE_CREATE || op == WIRE_CONNECTED)
 			expect_message(wires, op);
 		else
 			expect_refusal(wires);

@@ -12,7 +12,8 @@
  *   quiet      QUIESCE == 0                  RESET, RESUME, SAVE, RESTORE, STOP, RESIZED, SETTLE, METRICS, PING
  *   stopped    STOP, a START that failed     RESET, METRICS, PING
  *   spoilt     a LOAD or CREATE that failed  -
- * END is allowed in all of them.
+ * END is allowed in all of them. What the device has asked to be connected comes in the last four but spoilt, and while START is
+ * carried out.
  */
 #ifndef PLACEMENT_CHILD_HOST_H
 #define PLACEMENT_CHILD_HOST_H
@@ -74,6 +75,8 @@ void host_end(struct host *host);
 
 /* place.c: where the device finds itself, as struct device_place's ctx is the host. */
 extern const struct device_place host_place;
+/* Takes a connection that was asked for, out of `wire`, which has just received it. */
+void host_connected(struct host *host, struct wire *wire, const struct wire_connected *connected);
 
 /* notices.c. Log lines go to the core from here on. */
 void notices_begin(void);
@@ -81,6 +84,8 @@ void notices_begin(void);
  * event that is not known. */
 int notices_event(uint32_t event, uint64_t value);
 void notices_quit(void);
+/* The same for a connection, of which a device has at most WIRE_CONNECTS that were not answered. */
+void notices_connect(const struct wire_connect *connect);
 /* Readable when notices_flush() is to be called, with the control socket writable or after a moment. */
 int notices_fd(void);
 /* Sends what had no room before. Whether something is left. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the process tells the core without being asked. Any thread, also with the device's lock held, so nothing here
- * waits: a line of the log for which the socket has no room is counted and left out, an event is kept until there is
- * room. Of each kind of event one is kept: they are about the end of the guest, and a second one changes nothing.
+ * waits: a line of the log for which the socket has no room is counted and left out, an event or a connection that is
+ * asked for is kept until there is room. Of each kind of event one is kept: they are about the end of the guest, and a
+ * second one changes nothing. Of connections each is: the device has not more of them under way than there is room here.
  */
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -10,6 +11,7 @@
 
 #include <backplane/host.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -26,6 +28,8 @@ static struct {
 	int event_fd; /* signalled while something is kept */
 	pthread_mutex_t lock;
 	uint32_t kept; /* kinds, as a mask; under lock */
+	size_t connect_count;
+	struct wire_connect connects[WIRE_CONNECTS]; /* kept, oldest first; under lock */
 } notices = { .wire = { .fd = WIRE_FD_CONTROL }, .event_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static int send_notice(uint32_t op, const void *body)
@@ -92,6 +96,29 @@ void notices_quit(void)
 	tell(KIND_QUIT);
 }
 
+void notices_connect(const struct wire_connect *connect)
+{
+	static_assert(WIRE_CONNECTS == DEVICE_CONNECTS_MAX, "all that a device may have under way are kept");
+	pthread_mutex_lock(&notices.lock);
+	if (notices.connect_count || send_notice(WIRE_CONNECT, connect) == -EAGAIN) {
+		assert(notices.connect_count < WIRE_CONNECTS);
+		notices.connects[notices.connect_count++] = *connect;
+		fd_event_signal(notices.event_fd);
+	}
+	pthread_mutex_unlock(&notices.lock);
+}
+
+/* Sends connections that were kept, as many as there is room for. Under the lock. */
+static void flush_connects(void)
+{
+	size_t sent = 0;
+
+	while (sent < notices.connect_count && send_notice(WIRE_CONNECT, &notices.connects[sent]) != -EAGAIN)
+		sent++;
+	notices.connect_count -= sent;
+	memmove(notices.connects, notices.connects + sent, notices.connect_count * sizeof(notices.connects[0]));
+}
+
 int notices_fd(void)
 {
 	return notices.event_fd;
@@ -99,13 +126,14 @@ int notices_fd(void)
 
 bool notices_flush(void)
 {
-	uint32_t left;
+	bool left;
 
 	pthread_mutex_lock(&notices.lock);
 	for (uint32_t kind = 0; kind < KINDS; kind++)
 		if (notices.kept & 1u << kind && send_kind(kind) != -EAGAIN)
 			notices.kept &= ~(1u << kind);
-	left = notices.kept;
+	flush_connects();
+	left = notices.kept || notices.connect_count;
 	if (!left)
 		fd_event_clear(notices.event_fd);
 	pthread_mutex_unlock(&notices.lock);

@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Where the device finds itself: its claims are asked of the core, within the core's request that they are made for;
- * events are told. */
+ * events are told, and so is what it wants to be connected, which the core answers when it likes. */
 #include "core/placement/child/host.h"
 
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 
 #include <errno.h>
 
 /* Of one question at a time, on the main thread. As in main.c it is not on the stack. */
 static struct wire_message answer;
 
-/* Asks the core, and waits for the answer. The only message that can come meanwhile is that, so all else is a breach. */
+void host_connected(struct host *host, struct wire *wire, const struct wire_connected *connected)
+{
+	int fd = connected->result;
+
+	if (fd > 0 || (fd < 0 ? wire->fd_count || wire->lost_fd : wire->fd_count + wire->lost_fd != 1))
+		host_die("a connection that is none");
+	if (wire->lost_fd)
+		fd = -EMFILE;
+	else if (fd == 0)
+		fd = fd_take(&wire->fds[0]);
+	if (!host->device || !device_connected(host->device, connected->token, fd))
+		host_die("a connection that nobody has asked for");
+}
+
+/* Asks the core, and waits for the answer. What else can come meanwhile is a connection; all other things are a breach. */
 static int ask(struct host *host, uint32_t op, const void *body)
 {
 	const struct wire_head head = { .version = WIRE_VERSION, .op = op, .sequence = ++host->sequence };
-	struct wire nested = { .fd = WIRE_FD_CONTROL };
+	struct wire nested = {
+		.fd = WIRE_FD_CONTROL,
+		.refuses_blobs = true,
+		.refuses_fds = host->control.refuses_fds,
+		.may_lose_fd = host->control.may_lose_fd,
+	};
 	int r = wire_send(&host->control, &head, body, NULL, NULL, host_patience());
 
 	if (r < 0)
@@ -24,6 +44,10 @@ static int ask(struct host *host, uint32_t op, const void *body)
 		r = msg_wait(WIRE_FD_CONTROL, -1, host_patience());
 		if (r == 0)
 			r = wire_receive(&nested, &answer);
+		if (r == 1 && answer.head.op == WIRE_CONNECTED) {
+			host_connected(host, &nested, &answer.body.connected);
+			r = -EAGAIN;
+		}
 	} while (r == -EAGAIN);
 	if (r <= 0 || answer.head.op != (op | WIRE_REPLY) || answer.head.sequence != head.sequence || nested.fd_count ||
 	    nested.blob_bytes)
@@ -88,9 +112,24 @@ static int place_event(void *ctx, struct device *device, uint32_t event, uint64_
 	return notices_event(event, value);
 }
 
+static int place_connect(void *ctx, struct device *device, const struct device_connect *ask)
+{
+	const struct wire_connect connect = {
+		.token = ask->token,
+		.param = ask->param,
+		.index = ask->index,
+		.number = ask->number,
+	};
+
+	(void)ctx, (void)device;
+	notices_connect(&connect);
+	return 0;
+}
+
 const struct device_place host_place = {
 	.claim = place_claim,
 	.release = place_release,
 	.quit = place_quit,
 	.event = place_event,
+	.connect = place_connect,
 };

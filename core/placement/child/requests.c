@@ -54,6 +54,8 @@ static int do_create(struct host *host, const struct wire_message *message, stru
 static int do_start(struct host *host, const struct wire_message *message, struct reply *reply, struct err *err)
 {
 	(void)message, (void)reply;
+	/* What the device asks to be connected from now on comes with a descriptor, and it may have as many already as it can. */
+	host->control.may_lose_fd = true;
 	return device_start(host->device, err);
 }
 
@@ -229,6 +231,10 @@ void host_serve(struct host *host, const struct wire_message *message)
 	struct err err = ERR_NONE;
 	int r;
 
+	if (message->head.op == WIRE_CONNECTED) {
+		host_connected(host, &host->control, &message->body.connected);
+		return;
+	}
 	if (message->head.op >= sizeof(requests) / sizeof(requests[0]) || !requests[message->head.op].fn)
 		host_die("a message that is not a request");
 	request = &requests[message->head.op];

@@ -15,7 +15,8 @@ static_assert(offsetof(struct wire_message, body) == sizeof(struct wire_head),
 static_assert(sizeof(struct wire_load) == 4112 && sizeof(struct wire_create) == 472 &&
 		  sizeof(struct wire_created) == 16 && sizeof(struct wire_claim) == 32 &&
 		  sizeof(struct wire_release) == 16 && sizeof(struct wire_log) == 1032 &&
-		  sizeof(struct wire_event) == 16,
+		  sizeof(struct wire_event) == 16 && sizeof(struct wire_connect) == 16 &&
+		  sizeof(struct wire_connected) == 8,
 	      "nothing is sent that nobody has set");
 
 /* A message of the table: its body, and what may go before it. */
@@ -88,7 +89,7 @@ int wire_body_bytes(uint32_t op)
 
 static bool is_notice(uint32_t op)
 {
-	return op == WIRE_LOG || op == WIRE_EVENT || op == WIRE_QUIT;
+	return op == WIRE_LOG || op == WIRE_EVENT || op == WIRE_QUIT || op == WIRE_CONNECT;
 }
 
 /* ---- receiving ---- */
@@ -98,7 +99,12 @@ void wire_end(struct wire *wire)
 	for (size_t i = 0; i < wire->fd_count; i++)
 		fd_close(wire->fds[i]);
 	free(wire->blob);
-	*wire = (struct wire){ .fd = wire->fd, .refuses_blobs = wire->refuses_blobs, .refuses_fds = wire->refuses_fds };
+	*wire = (struct wire){
+		.fd = wire->fd,
+		.refuses_blobs = wire->refuses_blobs,
+		.refuses_fds = wire->refuses_fds,
+		.may_lose_fd = wire->may_lose_fd,
+	};
 }
 
 void wire_next(struct wire *wire)
@@ -182,6 +188,9 @@ static bool belongings_fit(const struct wire *wire, const struct wire_head *head
 
 	if (none)
 		return !head->blob_bytes && !head->fd_count;
+	if (wire->lost_fd)
+		return head->op == WIRE_CONNECTED && head->fd_count == 1 && !wire->fd_count && !head->blob_bytes &&
+		       !wire->blob_bytes;
 	return head->blob_bytes == wire->blob_bytes && head->fd_count == wire->fd_count &&
 	       (kind->blob || !head->blob_bytes) && (kind->fds || !head->fd_count);
 }
@@ -226,6 +235,11 @@ int wire_receive(struct wire *wire, struct wire_message *ret)
 
 		if (n == -EMSGSIZE)
 			return -EPROTO;
+		if (n == -EMFILE && wire->may_lose_fd && !wire->lost_fd) {
+			wire->lost_fd = true;
+			r = 0;
+			continue;
+		}
 		if (n <= 0)
 			return (int)n;
 		r = take_message(wire, ret, (size_t)n, &fds);

@@ -7,7 +7,7 @@
  * Two SOCK_SEQPACKET sockets. `control` carries requests of the core, one at a time, each of which gets one reply with
  * the same op and sequence; only a PING may be under way beside another. Before its reply to CREATE, START, STOP or END
  * the process may ask in turn, for WIRE_CLAIM and WIRE_RELEASE, and waits for the answer. Notices come from any of its
- * threads at any time and get no reply; EVENT and QUIT not before CREATE. `access` carries register accesses (struct
+ * threads at any time and get no reply; EVENT and QUIT not before CREATE, CONNECT not before START. `access` carries register accesses (struct
  * wire_access), of raw devices only.
  *
  * What is longer than a message goes before it, in pieces: WIRE_BLOB messages, of at most WIRE_BLOB_MAX bytes in all,
@@ -33,9 +33,10 @@
  *   SETTLE      -                    -       -                            -                        START == 0, see below
  *
  * Notices that have an answer: for each WIRE_CONNECT, at most WIRE_CONNECTS of which may be unanswered, the core sends one
- * WIRE_CONNECTED with the same token, with one descriptor (WIRE_FDS before it) or with a result < 0. It is no request and gets
- * no reply, comes at any time after START, between requests, and the core does not wait for room: a process that has
- * none for what it has asked for has failed.
+ * WIRE_CONNECTED with the same token, with one descriptor (WIRE_FDS before it) or with a result < 0; none any more once it has
+ * asked for the STOP. It is no request and gets no reply. It comes at any time from START on, also where the process waits
+ * for the answer to a WIRE_CLAIM or WIRE_RELEASE, and the core does not wait for room: a process that does not take what it
+ * has asked for has failed.
  *
  * The reply to a PING comes when the device's lock was free. RESIZED: the user's terminal has another size. SETTLE:
  * accesses that were made before have been done, and what the device told because of them comes before the reply.
@@ -99,7 +100,7 @@ enum wire_op {
 	WIRE_QUIT,
 	/* the core asks, as above */
 	WIRE_SETTLE,
-	/* a notice of the process, and the core's answer */
+	/* one more notice of the process, and the core's answer */
 	WIRE_CONNECT,
 	WIRE_CONNECTED,
 	WIRE_OPS
@@ -236,8 +237,11 @@ struct wire {
 	int fd;             /* borrowed */
 	bool refuses_blobs; /* no message that has one is due: a piece is a breach. Set before receiving */
 	bool refuses_fds;   /* set at first: the other side has none to send, and may not make us hold any */
-	bool delivered;     /* the blob and fds are those of the message that was received last */
-	uint8_t *blob;      /* owned */
+	bool
+	    may_lose_fd; /* set before receiving: that of a WIRE_CONNECTED for which this process has no room is lost */
+	bool lost_fd;    /* it is; for the message that was received last if `delivered`, else for the next */
+	bool delivered;  /* the blob and fds are those of the message that was received last */
+	uint8_t *blob;   /* owned */
 	size_t blob_bytes, blob_cap;
 	size_t fd_count;
 	int fds[WIRE_FDS_MAX]; /* owned */
