@@ -56,14 +56,12 @@ const struct device_source *loop_source(const struct device_sources *sources, ui
 
 /* ---- adding and removing ---- */
 
-/* Makes room for one more. */
-static int reserve(struct device_sources *sources)
+/* Makes the table longer. */
+static int grow(struct device_sources *sources)
 {
 	uint32_t capacity = sources->capacity ? 2 * sources->capacity : CAPACITY_FIRST;
 	struct device_source *all;
 
-	if (sources->free || sources->fresh < sources->capacity)
-		return 0;
 	if (capacity > DEVICE_SOURCES_MAX)
 		capacity = DEVICE_SOURCES_MAX;
 	all = reallocarray(sources->all, capacity, sizeof(*all));
@@ -73,6 +71,16 @@ static int reserve(struct device_sources *sources)
 	sources->all = all;
 	sources->capacity = capacity;
 	return 0;
+}
+
+/* A place for one more, which stays free. NULL without memory. */
+static struct device_source *find_free(struct device_sources *sources)
+{
+	if (sources->free)
+		return &sources->all[sources->free - 1];
+	if (sources->fresh == sources->capacity && grow(sources) < 0)
+		return NULL;
+	return &sources->all[sources->fresh];
 }
 
 /* Makes room for a descriptor, which exists: so it is below what the host allows a process. */
@@ -106,11 +114,10 @@ static int add(struct device_loop *loop, const struct device_source *source)
 		return -EEXIST;
 	if (source->own ? sources->own_count == DEVICE_OWN_SOURCES : sources->plugin_count == DEVICE_PLUGIN_SOURCES)
 		return -ENOSPC;
-	r = reserve(sources);
-	if (r < 0)
-		return r;
-	index = sources->free ? sources->free - 1 : sources->fresh;
-	place = &sources->all[index];
+	place = find_free(sources);
+	if (!place)
+		return -ENOMEM;
+	index = (uint32_t)(place - sources->all);
 	generation = ++place->generation;
 	event.data.u64 = token_of(sources, index);
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
