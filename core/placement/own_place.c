@@ -27,6 +27,7 @@ static bool has_root(struct own_place *place, const char *installed)
 
 bool own_place_find(struct own_place *ret)
 {
+	static const char *const installed[] = { BACKPLANE_BIN_DIR, BACKPLANE_LIBEXEC_DIR };
 	ssize_t length = readlink("/proc/self/exe", ret->folder, sizeof(ret->folder) - 1);
 	char *slash;
 
@@ -38,6 +39,8 @@ bool own_place_find(struct own_place *ret)
 		return false;
 	*slash = 0;
 	ret->root[0] = 0;
-	ret->installed = has_root(ret, BACKPLANE_BIN_DIR) || has_root(ret, BACKPLANE_LIBEXEC_DIR);
+	ret->installed = false;
+	for (size_t i = 0; i < sizeof(installed) / sizeof(installed[0]) && !ret->installed; i++)
+		ret->installed = has_root(ret, installed[i]);
 	return true;
 }
