@@ -11,7 +11,8 @@
  * A plugin that calls bp_broken() while it is inactive has it reset by the next vdev_activate, before anything else.
  *
  * A kick wakes the device's loop, which drains the queue: it pops until the queue is empty and armed, or for as many chains as the
- * queue has entries, and then lets others have their turn. At the end of each callback everything that was completed in it is
+ * queue has entries, and then lets others have their turn. A plugin that looks by itself (bp_virtio_look()) has the queue drained there and
+ * then, and not armed. At the end of each callback everything that was completed in it is
  * published, one used.idx a queue, and with at most one interrupt a batch. Completions of other threads are put into a
  * list that the loop takes from, without a lock.
  *

@@ -99,6 +99,8 @@ bool window_ready(struct pair *pair)
 {
 	struct rx *rx = &pair->rx;
 
+	if (rx->told)
+		buffers_look(pair, false);
 	if (mergeable(pair->net))
 		window_open(pair, HEADER_BYTES + FRAME_MAX);
 	else if (rx->buffers.first == rx->closed)

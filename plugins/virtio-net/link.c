@@ -25,7 +25,7 @@ static void look_later(struct net *net)
 	bp_timer_set(net->dev, net->stream->timer, bp_clock_ns(net->dev) + AGAIN_NS);
 }
 
-static void stream_up(struct net *net, int fd, bool own)
+static void link_up(struct net *net, int fd, bool own)
 {
 	struct stream *stream = net->stream;
 	int r = bp_fd_add(net->dev, fd, 0, stream_ready, net);
@@ -52,7 +52,7 @@ static void connected(void *arg, int fd) /* [dev] */
 	struct net *net = arg;
 
 	if (fd >= 0) {
-		stream_up(net, fd, true);
+		link_up(net, fd, true);
 		return;
 	}
 	if (!net->stream->told)
@@ -71,7 +71,7 @@ static void client(void *arg, int fd, uint32_t events) /* [dev] */
 	if (connection >= 0) {
 		/* The next one waits in the backlog until this one has gone. */
 		bp_fd_del(net->dev, fd);
-		stream_up(net, connection, true);
+		link_up(net, connection, true);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -125,7 +125,7 @@ static void let_go(struct net *net)
 	stream->out_at = stream->out_end = 0;
 }
 
-void stream_end(struct net *net, const char *why)
+void link_end(struct net *net, const char *why)
 {
 	struct stream *stream = net->stream;
 	bool again = stream->listener >= 0 || stream->connects;
@@ -145,7 +145,7 @@ void stream_end(struct net *net, const char *why)
 
 /* ---- life ---- */
 
-int stream_open(struct net *net, const struct bp_network *network)
+int link_open(struct net *net, const struct bp_network *network)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
 	int r;
@@ -165,19 +165,19 @@ int stream_open(struct net *net, const struct bp_network *network)
 	return r < 0 ? bp_fail(net->dev, r, "no timer: %s", strerror(-r)) : 0;
 }
 
-int stream_start(struct net *net)
+int link_start(struct net *net)
 {
 	int r;
 
 	if (net->stream->given >= 0) {
-		stream_up(net, net->stream->given, false);
+		link_up(net, net->stream->given, false);
 		return 0;
 	}
 	r = look(net);
 	return r < 0 ? bp_fail(net->dev, r, "there is no network: %s", strerror(-r)) : 0;
 }
 
-void stream_free(struct net *net)
+void link_free(struct net *net)
 {
 	if (net->stream->fd >= 0)
 		let_go(net);

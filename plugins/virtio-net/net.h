@@ -277,7 +277,7 @@ void tx_drop(struct pair *pair);
 /* ---- tap.c ---- */
 
 /* [main] In create: whether the tap has offloads for the guest is in *ret_offloads. 0, or -errno through bp_fail(). */
-int tap_open(struct net *net, const struct bp_network *network, bool offload, bool *ret_offloads);
+int tap_adopt(struct net *net, const struct bp_network *network, bool offload, bool *ret_offloads);
 /* [main] Waits for it, and no longer. */
 int tap_start(struct net *net);
 void tap_close(struct net *net);
@@ -292,9 +292,9 @@ void tap_gone(struct net *net, int error);
 /* ---- link.c ---- */
 
 /* [main] Makes net->stream. 0, or -errno through bp_fail(). */
-int stream_open(struct net *net, const struct bp_network *network);
-int stream_start(struct net *net);
-void stream_free(struct net *net);
+int link_open(struct net *net, const struct bp_network *network);
+int link_start(struct net *net);
+void link_free(struct net *net);
 
 /* ---- stream.c ---- */
 

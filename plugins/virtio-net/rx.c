@@ -173,6 +173,8 @@ bool rx_put(struct pair *pair, const uint8_t *frame, uint32_t bytes)
 	uint16_t count;
 	bool wait;
 
+	if (rx->told && !rx->held)
+		buffers_look(pair, false);
 	do {
 		count = count_buffers(pair, HEADER_BYTES + bytes, &room);
 		wait = room < HEADER_BYTES + bytes && (!count || mergeable(net));

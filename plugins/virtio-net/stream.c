@@ -52,7 +52,7 @@ static bool next_frame(struct net *net, uint32_t *ret)
 	length = length_at(stream->in + stream->in_at);
 	if (length < ETHER_BYTES || length > BP_NETWORK_FRAME) {
 		snprintf(why, sizeof(why), "it announced a frame of %" PRIu32 " bytes", length);
-		stream_end(net, why);
+		link_end(net, why);
 		return false;
 	}
 	*ret = length;
@@ -123,9 +123,9 @@ static void take_in(struct net *net)
 		stream->in_end += (uint32_t)got;
 		stream_deliver(net);
 	} else if (!got) {
-		stream_end(net, "it has closed the connection");
+		link_end(net, "it has closed the connection");
 	} else if (errno != EAGAIN && errno != EINTR) {
-		stream_end(net, strerror(errno));
+		link_end(net, strerror(errno));
 	}
 }
 
@@ -144,7 +144,7 @@ static void go_on(struct net *net)
 	if (sent >= 0)
 		stream->out_at += (uint32_t)sent;
 	else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
-		stream_end(net, strerror(errno));
+		link_end(net, strerror(errno));
 }
 
 /* Keeps what the kernel did not take of a frame: `sent` bytes have left. */
@@ -194,7 +194,7 @@ bool stream_send(struct net *net, struct bp_chain *chain, int pieces, bool *ret_
 
 		bp_metric_add(net->metrics.tx_drop_host, 1);
 		if (error != ENOBUFS && error != ENOMEM)
-			stream_end(net, strerror(error));
+			link_end(net, strerror(error));
 		return true;
 	}
 	*ret_sent = true;
@@ -221,6 +221,6 @@ void stream_ready(void *arg, int fd, uint32_t events) /* [dev] */
 		take_in(net);
 	/* Told whatever is waited for. What it has sent before is read first, unless the guest does not take it. */
 	if (stream->fd == fd && (events & (BP_FD_HUP | BP_FD_ERR)) && !(events & BP_FD_IN))
-		stream_end(net, "it has closed the connection");
+		link_end(net, "it has closed the connection");
 	stream_watch(net);
 }

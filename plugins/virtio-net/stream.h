@@ -25,7 +25,7 @@ struct stream {
 };
 
 /* [dev] link.c: the connection has ended. Nothing if there is none. */
-void stream_end(struct net *net, const char *why);
+void link_end(struct net *net, const char *why);
 
 /* [dev] stream.c: a bp_fd_fn. */
 void stream_ready(void *arg, int fd, uint32_t events);

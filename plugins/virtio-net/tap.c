@@ -209,7 +209,7 @@ int tap_set_pairs(struct net *net, uint32_t count)
 
 /* ---- life ---- */
 
-int tap_open(struct net *net, const struct bp_network *network, bool offload, bool *ret_offloads)
+int tap_adopt(struct net *net, const struct bp_network *network, bool offload, bool *ret_offloads)
 {
 	int fd = network->fds[0];
 

@@ -219,9 +219,9 @@ static int open_network(struct net *net, const struct bp_network *network, bool 
 	int r;
 
 	if (network->kind == BP_NETWORK_TAP)
-		r = tap_open(net, network, offload, &guest_offload);
+		r = tap_adopt(net, network, offload, &guest_offload);
 	else
-		r = stream_open(net, network);
+		r = link_open(net, network);
 	if (r < 0)
 		return r;
 	if (net->config.mtu)
@@ -272,7 +272,7 @@ static void net_destroy(void *self) /* [main] */
 	struct net *net = self;
 
 	if (net->stream)
-		stream_free(net);
+		link_free(net);
 	else
 		tap_close(net);
 	for (uint32_t i = 0; i < net->pairs; i++)
@@ -341,7 +341,7 @@ static int net_start(void *self) /* [main] */
 	struct net *net = self;
 
 	net->started = true;
-	return net->stream ? stream_start(net) : tap_start(net);
+	return net->stream ? link_start(net) : tap_start(net);
 }
 
 static const struct bp_virtio_class net_virtio = {
