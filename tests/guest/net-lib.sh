@@ -123,7 +123,7 @@ has_said() { # NAME LINE
 
 # fetch NAME: once the guest serves (serve_random), gets its file, whose checksum is then in $BP_TMP/NAME.fetched, and says so.
 fetch() {
-	wait_for 200 has_said "$1" guest.serves=1
+	wait_for 390 has_said "$1" guest.serves=1
 	inside peer timeout 300 busybox wget -q -O - http://10.9.0.2:8000/random | sha256sum | cut -c 1-64 >"$BP_TMP/$1.fetched"
 	: >"$BP_TMP/www/fetched"
 }

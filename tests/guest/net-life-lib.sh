@@ -29,7 +29,7 @@ process_of() { # INTERFACE
 
 kill_when_ready() {
 	(( kills )) || return 0
-	wait_for 300 has_said life guest.mortal=1
+	wait_for 390 has_said life guest.mortal=1
 	kill -KILL "$(process_of bp0)"
 }
 
