@@ -104,7 +104,7 @@ static void check_buffers(struct fuzz *fuzz)
 	while (fuzz->seen < fuzz->given && fakehost_chain_order(fuzz->buffers[fuzz->seen])) {
 		const struct fakehost_chain *chain = fuzz->buffers[fuzz->seen];
 		uint64_t used = fakehost_chain_used(chain);
-		struct virtio_vsock_hdr header;
+		struct virtio_vsock_hdr header = { 0 };
 
 		check(used <= fuzz->buffer_bytes[fuzz->seen++]);
 		if (!used)

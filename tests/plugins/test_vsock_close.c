@@ -11,7 +11,7 @@ static size_t fill_host(struct vsock_test *test, struct peer *peer)
 {
 	uint8_t data[PACKET_BYTES / 4];
 	size_t sent = 0, told = 0;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	give(test, 32, 64);
 	while (sent + sizeof(data) - told <= BUF_ALLOC) {
@@ -313,7 +313,7 @@ static void the_guests_half_ends_behind_its_data(void **state)
 	give(test, 2, 64);
 	settle(test);
 	while (test->seen < test->given && fakehost_chain_order(test->rx[test->seen])) {
-		struct virtio_vsock_hdr header;
+		struct virtio_vsock_hdr header = { 0 };
 
 		assert_true(next_packet(test, &header));
 		if (header.op == VIRTIO_VSOCK_OP_RW)
@@ -449,7 +449,7 @@ static void an_answer_that_cannot_be_sent_holds_no_data_up(void **state)
 static void a_host_that_stops_listening_with_data_under_way_is_told(void **state)
 {
 	struct vsock_test *test = *state;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	uint8_t buf[PACKET_BYTES];
 	struct peer peer;
 	size_t sent;

@@ -253,7 +253,7 @@ static void the_guest_is_told_of_room_in_time(void **state)
 	give(test, 64, 64);
 	/* One that counts itself never finds less than half of the buffer. */
 	for (int i = 0; i < 64; i++) {
-		struct virtio_vsock_hdr header;
+		struct virtio_vsock_hdr header = { 0 };
 
 		sends_data(test, &peer, data, sizeof(data));
 		assert_int_equal(recv(fd, sink, sizeof(sink), 0), sizeof(sink));
@@ -337,7 +337,7 @@ static void counters_from_the_guest_wrap(void **state)
 	memset(data, 7, sizeof(data));
 	give(test, 32, 64);
 	for (int i = 0; i < 32; i++) {
-		struct virtio_vsock_hdr header;
+		struct virtio_vsock_hdr header = { 0 };
 
 		sends_data(test, &peer, data, sizeof(data));
 		assert_int_equal(recv(fd, sink, sizeof(sink), 0), sizeof(sink));

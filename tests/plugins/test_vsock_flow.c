@@ -58,7 +58,7 @@ static size_t say_pattern(int fd, uint64_t at, size_t bytes)
 /* Takes packets with data of the pattern from `at` on. How many bytes. */
 static size_t get_pattern(struct vsock_test *test, struct peer *peer, uint64_t at)
 {
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	size_t got = 0;
 
 	while (next_packet(test, &header)) {
@@ -118,7 +118,7 @@ static void a_stream_from_the_guest_arrives(void **state)
 	const size_t bytes = 3000000;
 	uint8_t data[PACKET_BYTES], buf[PACKET_BYTES];
 	size_t sent = 0, got = 0, told = 0;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	struct peer peer;
 	int fd;
 
@@ -155,7 +155,7 @@ static void a_packet_in_many_pieces_arrives(void **state)
 {
 	struct vsock_test *test = *state;
 	struct fakehost_piece pieces[QUEUE_SIZE + 1] = { { NULL, 0 } };
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	struct fakehost_chain *chain;
 	struct peer peer;
 	uint8_t data[HEADER + 255 - 44], buf[256];
@@ -292,7 +292,7 @@ static void a_guest_that_stops_holds_the_host_up(void **state)
 static void a_host_that_stops_holds_its_connection_up_only(void **state)
 {
 	struct vsock_test *test = *state;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	uint8_t data[PACKET_BYTES], buf[PACKET_BYTES];
 	size_t sent = 0, told = 0, got = 0;
 	struct peer stopped, other;
@@ -412,7 +412,7 @@ static void what_is_done_in_one_go_is_bounded(void **state)
 {
 	struct vsock_test *test = *state;
 	uint32_t left = 200, before;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	struct peer peer;
 	int fd;
 
@@ -445,7 +445,7 @@ static void connections_take_turns(void **state)
 	struct vsock_test *test = *state;
 	size_t got[4] = { 0 }, most = 0, least = SIZE_MAX;
 	struct peer peers[4];
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	int fds[4];
 
 	vsock_run(test);

@@ -7,7 +7,7 @@
 /* The next packet is a RST, from what the guest has sent its packet to, to where that came from. */
 static void gets_reset(struct vsock_test *test, const struct virtio_vsock_hdr *sent)
 {
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	assert_true(next_packet(test, &header));
 	assert_int_equal(header.op, VIRTIO_VSOCK_OP_RST);
@@ -108,7 +108,7 @@ static void other_types_are_answered_by_reset(void **state)
 static void a_connection_is_not_ended_by_strangers(void **state)
 {
 	struct vsock_test *test = *state;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	struct peer peer;
 	int fd;
 
@@ -185,7 +185,7 @@ static void a_length_beyond_the_chain_ends_the_connection(void **state)
 
 	vsock_run(test);
 	for (size_t i = 0; i < COUNT_OF(lengths); i++) {
-		struct virtio_vsock_hdr header;
+		struct virtio_vsock_hdr header = { 0 };
 		struct peer peer;
 		int fd = open_to_guest(test, 1, &peer);
 
@@ -203,7 +203,7 @@ static void a_length_beyond_the_chain_ends_the_connection(void **state)
 static void bytes_beyond_the_length_are_not_data(void **state)
 {
 	struct vsock_test *test = *state;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	struct peer peer;
 	int fd;
 
@@ -286,7 +286,7 @@ static void answers_are_bounded_and_packets_wait(void **state)
 {
 	struct vsock_test *test = *state;
 	struct fakehost_chain *chains[RESETS_MAX + 100];
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	vsock_run(test);
 	for (uint32_t i = 0; i < COUNT_OF(chains); i++) {

@@ -7,7 +7,7 @@ static void accepts_line(struct vsock_test *test, const char *line, uint32_t por
 {
 	int fd = dial(test);
 	struct peer peer = { .buf_alloc = BUF_ALLOC };
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	say(fd, line);
 	give(test, 1, 64);

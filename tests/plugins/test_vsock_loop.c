@@ -219,7 +219,7 @@ static void guest_send(struct machine *machine, uint16_t op, uint32_t len, uint3
 
 static void guest_gets(struct machine *machine, uint32_t slot, uint32_t used)
 {
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	uint32_t len;
 
 	memcpy(&header, at(machine, buffer_gpa(RX, slot)), HEADER);

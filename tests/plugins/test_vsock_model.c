@@ -78,7 +78,7 @@ static void guest_writes(struct model *model, struct stream *stream)
 	uint8_t data[BYTES_MAX];
 	uint32_t room = stream->alloc - ((uint32_t)stream->out.sent - stream->forwarded);
 	size_t bytes = draw_size(model, stream->out.total - stream->out.sent);
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	if (bytes > room)
 		bytes = room;
@@ -355,7 +355,7 @@ static bool step(struct model *model)
 	struct vsock_test *test = model->test;
 	uint32_t at = draw(model, CONNS);
 	struct stream *stream = &model->streams[at];
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	bool any = model->begun < TOTAL;
 
 	/* Towards the end only some are left. */

@@ -207,7 +207,7 @@ static inline bool next_packet(struct vsock_test *test, struct virtio_vsock_hdr 
 /* The next packet is this, and addressed as 5.10.6.4 wants it. */
 static inline struct virtio_vsock_hdr gets(struct vsock_test *test, uint16_t op)
 {
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	assert_true(next_packet(test, &header));
 	assert_int_equal(header.op, op);
@@ -235,7 +235,7 @@ static inline struct virtio_vsock_hdr gets_of(struct vsock_test *test, const str
 
 static inline void gets_nothing(struct vsock_test *test)
 {
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 
 	assert_false(next_packet(test, &header));
 }
@@ -383,7 +383,7 @@ static inline void cannot_say(int fd)
 static inline int ask_guest(struct vsock_test *test, uint32_t port, struct peer *ret)
 {
 	int fd = dial(test);
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header = { 0 };
 	char line[32];
 
 	snprintf(line, sizeof(line), "CONNECT %" PRIu32 "\n", port);
