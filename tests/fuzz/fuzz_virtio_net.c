@@ -242,7 +242,7 @@ static void guest_sends(struct fuzz *fuzz, uint8_t how)
 {
 	struct fakehost_piece pieces[10] = { { NULL, 0 } };
 	size_t bytes = next_size(fuzz, sizeof(fuzz->bytes)), count;
-	uint32_t queue = 2 * (how >> 3 & 1) + 1;
+	uint32_t queue = 2u * (how >> 3 & 1u) + 1;
 
 	fill(fuzz, fuzz->bytes, bytes, how & 0x10 ? 12 : 48);
 	if (how & 0x20 && bytes >= HEADER + ETHER)
