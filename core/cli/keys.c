@@ -49,6 +49,10 @@ static void print_range(const struct param *param, FILE *out)
 static void print_facts(const struct param *param, FILE *out)
 {
 	fputs(schema_type_name(param->type), out);
+	if (param->flags & BP_P_LISTEN)
+		fputs(", listens", out);
+	if (param->flags & BP_P_CONNECT)
+		fputs(", connects", out);
 	print_range(param, out);
 	for (size_t i = 0; i < param->choice_count; i++)
 		fprintf(out, "%s\"%s\"", i ? " | " : ": ", param->choices[i]);

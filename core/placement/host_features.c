@@ -6,6 +6,7 @@
 #include "core/placement/host_check.h"
 
 #include "core/base/fd.h"
+#include "core/placement/passt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,6 +184,21 @@ static void check_tap(struct host_finding *finding)
 			   "interfaces can be made in a network namespace; in the host's own it takes CAP_NET_ADMIN");
 }
 
+/* One is started, for nobody. */
+static void check_passt(struct host_finding *finding)
+{
+	struct passts passts = { .first = NULL };
+	struct err err = ERR_NONE;
+	int fd = -1;
+
+	if (passt_start(&passts, NULL, "doctor", &fd, &err) < 0)
+		host_found(finding, HOST_NO, "%s", err.text);
+	else
+		host_found(finding, HOST_OK, "it serves: a network without privileges");
+	fd_close(fd);
+	passts_end(&passts);
+}
+
 static void check_hugepages(struct host_finding *finding)
 {
 	FD_AUTO int fd = memfd_create("backplane-doctor", MFD_CLOEXEC | MFD_HUGETLB);
@@ -250,6 +266,7 @@ const struct host_feature host_features[] = {
 	{ .name = "seccomp", .check = check_seccomp },
 	{ .name = "landlock", .check = check_landlock },
 	{ .name = "tap", .check = check_tap },
+	{ .name = "passt", .check = check_passt },
 	{ .name = "hugepages", .check = check_hugepages },
 	{ .name = "io-uring", .check = check_io_uring },
 	{ .name = "vhost-net", .check = check_vhost_net },

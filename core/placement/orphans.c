@@ -20,7 +20,6 @@ static bool is_child(int proc_fd, const char *pid, const char *name)
 	FD_AUTO int fd = -1;
 	const char *begin, *end;
 	ssize_t got;
-	int parent;
 
 	snprintf(path, sizeof(path), "%.32s/stat", pid);
 	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
@@ -31,7 +30,7 @@ static bool is_child(int proc_fd, const char *pid, const char *name)
 	/* "PID (NAME) STATE PARENT ...", and a name may have anything in it. */
 	begin = strchr(text, '(');
 	end = strrchr(text, ')');
-	if (!begin || !end || sscanf(end + 1, " %*c %d", &parent) != 1 || parent != getpid())
+	if (!begin || !end || strlen(end) < strlen(") S 1") || strtol(end + strlen(") S "), NULL, 10) != getpid())
 		return false;
 	return (size_t)(end - begin - 1) >= length && !strncmp(begin + 1, name ? name : "", length);
 }
@@ -44,7 +43,7 @@ static size_t find(const char *name, pid_t *ret, size_t max)
 
 	while (dir && count < max && (entry = readdir(dir)))
 		if (isdigit((unsigned char)entry->d_name[0]) && is_child(dirfd(dir), entry->d_name, name))
-			ret[count++] = (pid_t)atoi(entry->d_name);
+			ret[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
 	if (dir)
 		closedir(dir);
 	return count;

@@ -136,8 +136,8 @@ static int attach(struct ifreq *request, const char *name, uint32_t pairs, struc
 
 int tap_open(const char *name, uint32_t pairs, struct network *ret, char ret_name[static IFNAMSIZ], struct err *err)
 {
-	const short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-	struct ifreq request = { .ifr_flags = pairs > 1 ? (short)(flags | IFF_MULTI_QUEUE) : flags };
+	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (pairs > 1 ? IFF_MULTI_QUEUE : 0);
+	struct ifreq request = { .ifr_flags = (short)flags };
 
 	/* core/config has seen to its length. A pattern makes the kernel choose. */
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name ? name : "tap%d");

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FDS 6
+#define FDS 8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,9 +13,8 @@
 
 static int give_taps(int count)
 {
-	const short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-	struct ifreq request = { .ifr_name = "given",
-				 .ifr_flags = count > 1 ? (short)(flags | IFF_MULTI_QUEUE) : flags };
+	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (count > 1 ? IFF_MULTI_QUEUE : 0);
+	struct ifreq request = { .ifr_name = "given", .ifr_flags = (short)flags };
 
 	for (int i = 0; i < count; i++) {
 		int fd = open("/dev/net/tun", O_RDWR);

@@ -93,11 +93,13 @@ static int ask(struct subject *subject, uint32_t number)
 
 static int note(struct subject *subject, const struct device_connect *asked)
 {
-	size_t index = atomic_fetch_add(&the.ask_count, 1);
+	size_t index = atomic_load(&the.ask_count);
 
 	(void)subject;
 	if (index < COUNT_OF(the.asks))
 		the.asks[index] = *asked;
+	/* Afterwards: who sees the count looks at the entry. */
+	atomic_store(&the.ask_count, index + 1);
 	return 0;
 }
 
