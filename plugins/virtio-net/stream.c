@@ -170,7 +170,7 @@ bool stream_send(struct net *net, struct bp_chain *chain, int pieces, bool *ret_
 	uint64_t rest = bp_chain_left(chain, BP_CHAIN_READ);
 	uint32_t length = htobe32((uint32_t)(ETHER_BYTES + rest));
 	struct msghdr message = { .msg_iov = net->iov, .msg_iovlen = (size_t)pieces };
-	uint8_t *head = frame->ether - LENGTH_BYTES;
+	uint8_t *head = (uint8_t *)frame + HEADER_BYTES - LENGTH_BYTES;
 	size_t head_bytes = LENGTH_BYTES + ETHER_BYTES;
 	ssize_t sent;
 

@@ -267,6 +267,8 @@ static void pairs_come_and_go_while_frames_flow(void **state)
 			assert_int_equal(packet_get(fixture, &seen), sizeof(frame));
 			assert_memory_equal(fixture->got + sizeof(seen) + DATA_AT, frame + DATA_AT,
 					    sizeof(frame) - DATA_AT);
+			/* Its memory is the guest's again. */
+			assert_true(nic_wait(&fixture->nic, 2 * pair + TX, (uint16_t)(i + 1)));
 		}
 	}
 	assert_int_equal(set_pairs(fixture, 3), VIRTIO_NET_ERR);
