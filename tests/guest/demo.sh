@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What this machine looks like from inside, for people: aligned "key: value" lines, and that its disk, its network and its entropy work.
-# The initramfs has it as /demo.sh; bp.script=/demo.sh runs it. With bp.visit it then serves a page and waits for the visitor from outside
-# (demo-script), who leaves /run/visited.
+# What this machine looks like from inside, for people: aligned "key: value" lines. The initramfs has it
+# as /demo.sh; quickstart runs it by bp.script=/demo.sh when there is no terminal.
 line() {
 	printf '%-10s %s\n' "$1:" "$2"
 }
@@ -32,28 +31,4 @@ for device in /sys/bus/virtio/devices/*; do
 	read -r id <"$device/device"
 	line virtio "${device##*/} type $((id)), driver $driver"
 done
-if grep -q '^/dev/vda /mnt ' /proc/mounts; then
-	dd if=/dev/urandom of=/run/random bs=64k count=16 2>/dev/null
-	cp /run/random /mnt/random && umount /mnt && mount -t ext2 /dev/vda /mnt && cmp /run/random /mnt/random &&
-		line disk "vda, $(($(cat /sys/block/vda/size) / 2048)) MiB: 1 MiB was written and read back"
-fi
-if [ -e /sys/class/net/eth0 ]; then
-	address=$(ip -4 addr show dev eth0 | awk '$1 == "inet" { print $2 }')
-	line network "eth0 $(cat /sys/class/net/eth0/address), ${address:-no address}$(ip route | awk '$1 == "default" { print ", router " $3 }')"
-fi
-if [ -c /dev/hwrng ]; then
-	line entropy "$(dd if=/dev/hwrng bs=16 count=1 2>/dev/null | xxd -p) from $(cat /sys/class/misc/hw_random/rng_current)"
-fi
-case " $(cat /proc/cmdline) " in
-*" bp.visit "*)
-	mkdir /run/www
-	echo "a page of Linux $(uname -r)" >/run/www/index.html
-	httpd -p 80 -h /run/www
-	line visitor "is waited for"
-	tries=0
-	while [ ! -e /run/visited ] && [ $tries -lt 600 ]; do
-		usleep 50000
-		tries=$((tries + 1))
-	done ;;
-esac
 line uptime "$(cut -d ' ' -f 1 /proc/uptime) s"
